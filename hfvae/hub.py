@@ -1,0 +1,354 @@
+"""The hub folder: what lies in it, how it is written and read, fetched and checked. Knows no model class.
+
+A model is a folder, on disk or on a hub, with
+
+    config.json            class name, format version, constructor arguments, SHA-256 of the tensor files
+    model.safetensors      the weights
+    latents.safetensors    the MNIST test set's posterior means and labels, for the latent map (optional)
+    README.md              the model card
+
+Only JSON and safetensors are ever read: nothing here unpickles. Whatever goes wrong ends in a `HubError` that names
+the place, what happened and what to try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from huggingface_hub import ModelCard, ModelCardData, constants, hf_hub_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+LATENTS = "latents.safetensors"
+CARD = "README.md"
+FORMAT_VERSION = 1
+MAX_CONFIG_BYTES = 1 << 16
+BUNDLED = Path(__file__).parent / "pretrained"
+"""The models that come with the package, one hub folder each."""
+CHECKPOINT_KEY = "hfvae"
+"""Where a training checkpoint keeps the class name and the constructor arguments of its model."""
+CHECKPOINT_PREFIX = "vae."
+"""What the names of the model's weights begin with in a training checkpoint."""
+
+_PAUSES = (0.5, 1.5)  # seconds before the second and the third try of a download
+_PATIENCE = 20.0  # seconds after which a failed download is not tried again
+
+
+class HubError(Exception):
+    """A model cannot be had; the message says where, what happened and what to try."""
+
+
+class NotFoundError(HubError):
+    """Nothing there, or nothing that this token may see."""
+
+
+class DownloadError(HubError):
+    """The hub does not answer, or not as it should."""
+
+
+class ConfigError(HubError):
+    """A config.json that describes no model of this project."""
+
+
+class WeightsError(HubError):
+    """Tensors that are missing, damaged, or do not fit the config."""
+
+
+class Latents(NamedTuple):
+    """The MNIST test set as a model encodes it: posterior means (N, latent_dim) float32, digit labels (N,) int64."""
+
+    mean: Tensor
+    labels: Tensor
+
+
+# Writing
+
+
+def write_model(folder: Path, class_name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write weights and config.json into `folder`; a file is replaced only once its successor is complete."""
+    _save_tensors(folder / WEIGHTS, weights)
+    reserved = {"model_class": class_name, "format_version": FORMAT_VERSION}
+    _write_config(folder, {**reserved, **arguments, "sha256": {WEIGHTS: sha256(folder / WEIGHTS)}})
+
+
+def write_latents(folder: Path, latents: Latents) -> None:
+    """Add the test set's latent codes to a model's folder, as float16 and uint8, and their checksum to its config."""
+    _save_tensors(folder / LATENTS, {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)})
+    config = _read_config(folder / CONFIG, str(folder))
+    _write_config(folder, {**config, "sha256": {**config["sha256"], LATENTS: sha256(folder / LATENTS)}})
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _replace(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
+
+
+def _write_config(folder: Path, config: dict[str, Any]) -> None:
+    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+    _replace(folder / CONFIG, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a new file and put it in the place of `path` in one step."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# Reading
+
+
+class Source:
+    """Where a model comes from: a folder, a bundled model's name, or a repository on the hub.
+
+    Args:
+        place: the folder, the name, or ``user/name``; in this order of precedence.
+        revision, token, cache_dir, force_download, local_files_only: of the hub, see ``hf_hub_download``.
+
+    Raises:
+        NotFoundError: a path where there is no folder, or no possible repo id.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> None:
+        self.place = str(place)
+        self.revision = revision
+        self.folder = _folder(place)
+        self._options: dict[str, Any] = {
+            "token": token,
+            "cache_dir": cache_dir,
+            "force_download": force_download,
+            "local_files_only": local_files_only,
+        }
+        self._config: dict[str, Any] | None = None
+        if self.folder is None and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.place):
+            raise NotFoundError(f"{self.place}: there is no such folder, and it is no repo id like user/name")
+
+    def __str__(self) -> str:
+        return self.place if self.revision is None else f"{self.place} (revision {self.revision})"
+
+    def config(self) -> tuple[str, dict[str, Any]]:
+        """The model's class name and constructor arguments, as yet unchecked."""
+        config = dict(self._all_config())
+        class_name = config.pop("model_class")
+        config.pop("format_version", None)
+        config.pop("sha256", None)
+        return class_name, config
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights, whose bytes are those that were written."""
+        return self._tensors(WEIGHTS)
+
+    def latents(self) -> Latents:
+        """The test set's latent codes."""
+        tensors = self._tensors(LATENTS)
+        mean, labels = tensors.get("mean"), tensors.get("labels")
+        if mean is None or labels is None or mean.ndim != 2 or labels.shape != mean.shape[:1]:
+            raise WeightsError(f"{self}: {LATENTS} does not hold mean (N, latent_dim) and labels (N,)")
+        return Latents(mean.float(), labels.long())
+
+    def path(self, filename: str) -> Path:
+        """The file, fetched if need be."""
+        if self.folder is None:
+            return self._download(filename)
+        path = self.folder / filename
+        if not path.is_file():
+            raise NotFoundError(f"{self.folder} has no {filename}: is it a folder that save_pretrained wrote?")
+        return path
+
+    def _all_config(self) -> dict[str, Any]:
+        if self._config is None:
+            self._config = _read_config(self.path(CONFIG), str(self))
+        return self._config
+
+    def _tensors(self, filename: str) -> dict[str, Tensor]:
+        path = self.path(filename)
+        expected = self._all_config().get("sha256", {}).get(filename)
+        if expected is not None and sha256(path) != expected:
+            if self.folder is not None:
+                raise WeightsError(
+                    f"{path} is not the file that was saved: its SHA-256 differs from the one in {CONFIG}. "
+                    "Copy or download it again"
+                )
+            path = self._download(filename, force_download=True)  # a damaged cache entry
+            if sha256(path) != expected:
+                raise WeightsError(
+                    f"{self}: {filename} arrived twice with a SHA-256 other than the one in its {CONFIG}. "
+                    "The repository is damaged; tell its owner, or load an earlier revision"
+                )
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{self}: {filename} is no readable safetensors file: {error}") from error
+
+    def _download(self, filename: str, **options: Any) -> Path:
+        started = time.monotonic()
+        for pause in (*_PAUSES, None):
+            try:
+                path = hf_hub_download(
+                    self.place, filename, revision=self.revision, **{**self._options, **options}
+                )
+                return Path(path)
+            except (HfHubHTTPError, OSError, HFValidationError) as error:
+                failure = self._explain(filename, error)
+                final = pause is None or time.monotonic() - started > _PATIENCE
+                if final or not isinstance(failure, DownloadError):
+                    raise failure from error
+                time.sleep(pause)
+        raise AssertionError("the last try either returns or raises")
+
+    def _explain(self, filename: str, error: Exception) -> HubError:
+        """The same failure in this project's words."""
+        hub = constants.ENDPOINT
+        if isinstance(error, GatedRepoError):
+            return NotFoundError(f"{self} is gated on {hub}: ask for access on its page, then log in (hf auth login)")
+        if isinstance(error, RepositoryNotFoundError):
+            return NotFoundError(
+                f"{self} is not on {hub}, or it is private: check the name, or log in (hf auth login, or HF_TOKEN)"
+            )
+        if isinstance(error, RevisionNotFoundError):
+            return NotFoundError(f"{self.place} has no revision {self.revision!r} on {hub}: check the branch or tag")
+        if isinstance(error, RemoteEntryNotFoundError):
+            return NotFoundError(f"{self} has no {filename} on {hub}: it is not a model that hfvae pushed")
+        if isinstance(error, LocalEntryNotFoundError):
+            if constants.HF_HUB_OFFLINE or self._options["local_files_only"]:
+                return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
+            return DownloadError(f"{self}: {hub} cannot be reached and {filename} is not in the cache: try again later")
+        if isinstance(error, HFValidationError):
+            return NotFoundError(f"{self.place} is neither a folder nor a repo id like user/name: {error}")
+        return DownloadError(f"{self}: {hub} failed to deliver {filename}: {error}. Try again later")
+
+
+def _folder(place: str | Path) -> Path | None:
+    """The folder of that name, or the bundled model's."""
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return path
+    bundled = BUNDLED / str(place)
+    return bundled if bundled.parent == BUNDLED and bundled.is_dir() else None
+
+
+def bundled_names() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(path.name for path in BUNDLED.iterdir() if (path / CONFIG).is_file())
+
+
+def _read_config(path: Path, where: str) -> dict[str, Any]:
+    """The config as a dict whose own entries (class, version, checksums) are sound."""
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{where}: {CONFIG} is {path.stat().st_size} bytes, more than any config of ours")
+    try:
+        config = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: {CONFIG} is not readable as JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_class"), str):
+        raise ConfigError(f"{where}: {CONFIG} names no model_class, so hfvae did not write it")
+    version = config.get("format_version", FORMAT_VERSION)
+    if type(version) is not int or version > FORMAT_VERSION:
+        raise ConfigError(
+            f"{where}: {CONFIG} has format version {version!r}, and this hfvae reads up to {FORMAT_VERSION}: "
+            "upgrade with pip install --upgrade hfvae"
+        )
+    checksums = config.get("sha256", {})
+    if not isinstance(checksums, dict) or not all(isinstance(value, str) for value in checksums.values()):
+        raise ConfigError(f"{where}: the sha256 entry of {CONFIG} must map file names to checksums")
+    return config
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_checkpoint(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    """Class name, constructor arguments and weights of the model in a training checkpoint; nothing is unpickled."""
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        described, state = checkpoint[CHECKPOINT_KEY], checkpoint["state_dict"]
+        weights = {
+            name.removeprefix(CHECKPOINT_PREFIX): value
+            for name, value in state.items()
+            if name.startswith(CHECKPOINT_PREFIX)
+        }
+        return described["model_class"], dict(described["arguments"]), weights
+    except Exception as error:  # torch.load names no family: truncated, foreign and hostile files raise anything
+        raise WeightsError(f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}") from error
+
+
+# The card
+
+
+def model_card(class_name: str, arguments: dict[str, Any]) -> ModelCard:
+    """The model card of a freshly saved model: what it is and how to load it."""
+    data = ModelCardData(
+        library_name="hfvae", license="mit", datasets=["ylecun/mnist"], tags=["vae", "mnist", "model_hub_mixin"]
+    )
+    listed = "\n".join(f"| `{name}` | `{json.dumps(value)}` |" for name, value in arguments.items())
+    return ModelCard(
+        f"""---
+{data.to_yaml()}
+---
+
+# {class_name}
+
+A variational autoencoder for MNIST with a {arguments["likelihood_type"]} likelihood and {arguments["latent_dim"]}
+latents, made with hfvae.
+
+```python
+import hfvae
+
+vae = hfvae.load("user/name")     # this repository, or a folder with its files
+images = hfvae.generate(vae, 25)  # (25, 1, 28, 28) in [0, 1]
+```
+
+| argument | value |
+|---|---|
+{listed}
+"""
+    )

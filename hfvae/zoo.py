@@ -1,0 +1,61 @@
+"""One door to every model: bundled, in a folder, or on a hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from .models import VAE
+
+
+def load(
+    model: str | Path,
+    revision: str | None = None,
+    device: str | torch.device = "auto",
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> VAE:
+    """Load a model of whichever class its config.json names, in eval mode.
+
+    Args:
+        model: a folder, the name of a bundled model (``"mnist-dense-2d"``, ``"mnist-conv-32d"``), or a hub repository.
+        revision: branch, tag or commit of a hub repository.
+        device: ``"auto"`` takes CUDA where there is one, else the CPU.
+        token, cache_dir, local_files_only: as for ``huggingface_hub.hf_hub_download``.
+
+    Raises:
+        hub.HubError: the model cannot be had; the message says why and what to try.
+
+    Example:
+        >>> vae = load("mnist-conv-32d", device="cpu")
+        >>> type(vae).__name__, vae.latent_dim
+        ('ConvVAE', 32)
+    """
+    return VAE.from_pretrained(
+        model,
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        device=pick_device(device),
+    )
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """``"auto"`` as a device: CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: not a device, or a CUDA device where there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu or cuda, got {device!r}") from error
+    if picked.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} asked for, but torch finds no CUDA device here: use auto or cpu")
+    return picked

@@ -1,0 +1,106 @@
+"""Train a VAE and export it as a hub folder.
+
+    python train/fit.py                                     the dense recipe, configs/mnist_dense.yaml
+    python train/fit.py --config configs/mnist_conv.yaml    another recipe
+    python train/fit.py --trainer.max_epochs 5              any setting can be overridden; --help lists them
+    python train/fit.py --ckpt_path last                    go on where the last run stopped
+
+All that a run writes lies under --trainer.default_root_dir (runs/<recipe>): logs/, checkpoints/ and pretrained/.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))  # so that a clone works without installing the package
+
+import torch  # noqa: E402
+from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
+from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
+from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
+
+from hfvae import VAE, MNISTDataModule, encode_loader, hub  # noqa: E402
+from hfvae.training import Pictures, SaveOnInterrupt, VAETraining  # noqa: E402
+
+DEFAULT_RECIPE = REPOSITORY / "configs" / "mnist_dense.yaml"
+
+
+class FitCLI(LightningCLI):
+    """Settings for model, data and trainer from YAML and the command line, and one root folder for all outputs."""
+
+    root: Path
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint to go on from, or 'last'")
+        parser.add_argument(
+            "--weights_dtype",
+            type=Literal["float32", "float16"],
+            default="float32",
+            help="how the exported weights are stored",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        recipe = Path(str(self.config.config[0])).stem
+        self.root = Path(self.config.trainer.default_root_dir or Path("runs") / recipe)
+        self.config.trainer.default_root_dir = str(self.root)
+
+    def instantiate_trainer(self, **kwargs: object):  # type: ignore[no-untyped-def]
+        settings = self.config_init.trainer
+        if settings.precision is None:
+            settings.precision = default_precision()
+        if settings.logger is None:
+            settings.logger = TensorBoardLogger(self.root, name="logs", version="")
+        folder = self.root / "checkpoints"
+        self.checkpoints = ModelCheckpoint(folder, filename="best", monitor="val/elbo", mode="max", save_last=True)
+        own = [self.checkpoints, SaveOnInterrupt(folder), Pictures()]
+        return super().instantiate_trainer(callbacks=[*(settings.callbacks or []), *own], **kwargs)
+
+
+def default_precision() -> str:
+    """bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    cpu = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    return "bf16-mixed" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32-true"
+
+
+def main() -> None:
+    if not any(argument.split("=")[0] == "--config" for argument in sys.argv):
+        sys.argv[1:1] = ["--config", str(DEFAULT_RECIPE)]
+    cli = FitCLI(
+        VAETraining,
+        MNISTDataModule,
+        run=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
+    )
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    if cli.trainer.is_global_zero and not cli.trainer.fast_dev_run:
+        export(cli)
+
+
+@rank_zero_only
+def export(cli: FitCLI) -> None:
+    """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
+    folder = cli.root / "pretrained"
+    vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
+    vae.to(getattr(torch, cli.config.weights_dtype)).save_pretrained(folder)
+    vae = VAE.from_pretrained(folder)
+    cli.datamodule.setup("test")
+    z_mu, _, y = encode_loader(vae, cli.datamodule.test_dataloader(), return_targets=True)
+    hub.write_latents(folder, hub.Latents(z_mu, y))
+    print(
+        f"\nThe best model (validation ELBO {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
+        f"  python app.py --model {folder}\n"
+        f"  python train/evaluate.py --model {folder}\n"
+        f"  tensorboard --logdir {cli.root / 'logs'}"
+    )
+
+
+if __name__ == "__main__":
+    main()
