@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 from .distributions import ContinuousBernoulli
 from .inference import encode_loader, generate, interpolate, reconstruct
 from .models import VAE, ConvVAE, DenseVAE
+from .version import __version__
 from .zoo import load
 
 if TYPE_CHECKING:
     from .data import MNISTDataModule
 
-__version__ = "0.1.0"
 __all__ = [
     "VAE",
     "ContinuousBernoulli",
     "ConvVAE",
     "DenseVAE",
     "MNISTDataModule",
+    "__version__",
     "encode_loader",
     "generate",
     "interpolate",

@@ -7,13 +7,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset, random_split
+from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import MNIST
 
 Batch = tuple[Tensor, Tensor]
@@ -153,7 +153,10 @@ class MNISTDataModule(lightning.LightningDataModule):
         super().__init__()
         binary = [
             name
-            for name, given in (("binarize_threshold", binarize_threshold is not None), ("binarize", binarize is not None))
+            for name, given in (
+                ("binarize_threshold", binarize_threshold is not None),
+                ("binarize", binarize is not None),
+            )
             if given
         ]
         if len(binary) == 2:
@@ -204,11 +207,10 @@ class MNISTDataModule(lightning.LightningDataModule):
             raise FileNotFoundError(self._advice("MNIST is not there"))
         if stage in (None, "fit", "validate"):
             source = MNIST(self.data_dir, train=True)
-            train, val = random_split(
-                range(len(source)), [NUM_TRAIN, NUM_VAL], generator=Generator().manual_seed(self.seed)
-            )
-            self.train_set = self._part(source.data, source.targets, torch.tensor(train.indices), training=True)
-            self.val_set = self._part(source.data, source.targets, torch.tensor(val.indices), training=False)
+            order = torch.randperm(len(source), generator=Generator().manual_seed(self.seed))
+            train, val = order.split([NUM_TRAIN, NUM_VAL])
+            self.train_set = self._part(source.data, source.targets, train, training=True)
+            self.val_set = self._part(source.data, source.targets, val, training=False)
         if stage in (None, "test", "predict"):
             source = MNIST(self.data_dir, train=False)
             self.test_set = self._part(source.data, source.targets, torch.arange(len(source)), training=False)
@@ -286,6 +288,6 @@ class MNISTDataModule(lightning.LightningDataModule):
         )
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     """Batches arrive made; there is nothing to collate."""
     return batch

@@ -1,4 +1,4 @@
-"""The continuous Bernoulli distribution in natural parameters.
+r"""The continuous Bernoulli distribution in natural parameters.
 
 Loaiza-Ganem & Cunningham, "The continuous Bernoulli: fixing a pervasive error in variational autoencoders",
 NeurIPS 2019, https://arxiv.org/abs/1907.06845.
@@ -7,16 +7,16 @@ With the logit eta = log(lambda / (1 - lambda)) as parameter the density on [0, 
 
     log p(x) = x * eta - A(eta),    A(eta) = log((exp(eta) - 1) / eta),
 
-whose cumulants are the derivatives of A: mean = A'(eta), variance = A''(eta). With eta's sign folded into x and a series
-near 0, every quantity is exact to the last few float32 digits at every eta; the probability-parametrised
-form of ``torch.distributions.ContinuousBernoulli`` has to clamp and is wrong by 0.63 nats a pixel at eta = -30.
+whose cumulants are the derivatives of A: mean = A'(eta), variance = A''(eta). With eta's sign folded into x
+and a series near 0, every quantity is exact to the last few float32 digits at every eta; the form in probabilities of
+``torch.distributions.ContinuousBernoulli`` has to clamp and is wrong by 0.63 nats a pixel at \|eta\| = 30.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -180,7 +180,7 @@ class ContinuousBernoulli(Distribution):
         tensor([-0.3502,  0.0000, -0.3502])
     """
 
-    arg_constraints = {"logits": constraints.real}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real}
     support = constraints.unit_interval
     has_rsample = True
 
@@ -249,7 +249,7 @@ class ContinuousBernoulli(Distribution):
         closed = torch.where(eta > 0, 1 - quantile, quantile)
         return torch.where(central, near_zero, closed).clamp(0, 1)
 
-    def rsample(self, sample_shape: Sequence[int] | torch.Size = torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """A reparameterised draw of shape sample_shape + batch_shape, by inversion of the cdf."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.icdf(torch.rand(shape, dtype=self._eta.dtype, device=self._eta.device))

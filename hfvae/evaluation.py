@@ -1,4 +1,4 @@
-"""How good is a model? ELBO, rate, distortion, importance-weighted NLL, active units, and what its codes know of classes.
+"""How good is a model? ELBO, rate, distortion, importance-weighted NLL, active units, what its codes know of classes.
 
 All likelihoods are in nats per image and never scaled by beta. Bernoulli figures (discrete pixels) and continuous
 ones (densities) cannot be compared with each other.
@@ -20,7 +20,7 @@ from .models import VAE, Bound, draw
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active if the variance of its posterior mean over the data exceeds this (Burda et al. 2016, sec. 5.2)."""
-_DECODES_AT_ONCE = 4096
+_DECODES_AT_ONCE = {"cpu": 256, "cuda": 8192}  # on a CPU what fits its cache: ten times as fast as 4096
 
 
 class Encoded(NamedTuple):
@@ -64,7 +64,7 @@ def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, genera
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     batch = len(x)
-    chunk = max(1, min(num_samples, _DECODES_AT_ONCE // batch))
+    chunk = max(1, min(num_samples, _DECODES_AT_ONCE[x.device.type] // batch))
     with evaluating(vae):
         q = vae.encode(x)
         vae.likelihood.check_support(x)
@@ -99,6 +99,14 @@ def latent_kl(encoded: Encoded) -> Tensor:
 def active_units(mean: Tensor) -> Tensor:
     """Which latents are active, (latent_dim,) bool, from posterior means (N, latent_dim)."""
     return mean.var(0) > ACTIVE_VARIANCE
+
+
+def plane(mean: Tensor) -> Tensor:
+    """Codes (N, L) as points (N, 2): themselves in two dimensions, else projected onto their two main directions."""
+    if mean.shape[1] == 2:
+        return mean
+    centred = mean - mean.mean(0)
+    return centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [-1, -2]]
 
 
 def knn_accuracy(train: Encoded, test: Encoded, neighbours: int = 15) -> float:

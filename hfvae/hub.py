@@ -5,6 +5,9 @@ A model is a folder, on disk or on a hub, with
     config.json            class name, format version, constructor arguments, SHA-256 of the tensor files
     model.safetensors      the weights
     latents.safetensors    the MNIST test set's posterior means and labels, for the latent map (optional)
+    metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
+    training.json          the command, recipe and time that train/fit.py took (optional)
+    figures/               pictures for the card (optional)
     README.md              the model card
 
 Only JSON and safetensors are ever read: nothing here unpickles. Whatever goes wrong ends in a `HubError` that names
@@ -23,8 +26,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx2
 import torch
-from huggingface_hub import ModelCard, ModelCardData, constants, hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -38,10 +42,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from . import card
+
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 LATENTS = "latents.safetensors"
 CARD = "README.md"
+METRICS = "metrics.json"
+TRAINING = "training.json"
+FIGURES = "figures"
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 16
 BUNDLED = Path(__file__).parent / "pretrained"
@@ -97,6 +106,33 @@ def write_latents(folder: Path, latents: Latents) -> None:
     _save_tensors(folder / LATENTS, {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)})
     config = _read_config(folder / CONFIG, str(folder))
     _write_config(folder, {**config, "sha256": {**config["sha256"], LATENTS: sha256(folder / LATENTS)}})
+
+
+def write_card(folder: Path, place: str | None = None) -> None:
+    """Write the model card from the folder's other files, or bring our parts of an existing one up to date.
+
+    Args:
+        folder: a model's folder.
+        place: what the card tells people to load; None takes a bundled model's name, else ``user/name``.
+    """
+    class_name, arguments = Source(folder).config()
+    path = folder / CARD
+    name = folder.resolve().parent.name if folder.name == "pretrained" else folder.resolve().name
+    text = card.render(
+        name,
+        place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
+        class_name,
+        arguments,
+        evaluation=_read_json(folder / METRICS),
+        training=_read_json(folder / TRAINING),
+        figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
+        current=path.read_text(encoding="utf-8") if path.is_file() else None,
+    )
+    _replace(path, lambda temporary: temporary.write_text(str(text), encoding="utf-8"))
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def sha256(path: Path) -> str:
@@ -227,19 +263,17 @@ class Source:
 
     def _download(self, filename: str, **options: Any) -> Path:
         started = time.monotonic()
-        for pause in (*_PAUSES, None):
+        pauses = list(_PAUSES)
+        while True:
             try:
-                path = hf_hub_download(
-                    self.place, filename, revision=self.revision, **{**self._options, **options}
-                )
+                path = hf_hub_download(self.place, filename, revision=self.revision, **{**self._options, **options})
                 return Path(path)
-            except (HfHubHTTPError, OSError, HFValidationError) as error:
+            except (HfHubHTTPError, httpx2.HTTPError, OSError, HFValidationError) as error:
                 failure = self._explain(filename, error)
-                final = pause is None or time.monotonic() - started > _PATIENCE
+                final = not pauses or time.monotonic() - started > _PATIENCE
                 if final or not isinstance(failure, DownloadError):
                     raise failure from error
-                time.sleep(pause)
-        raise AssertionError("the last try either returns or raises")
+                time.sleep(pauses.pop(0))
 
     def _explain(self, filename: str, error: Exception) -> HubError:
         """The same failure in this project's words."""
@@ -274,7 +308,7 @@ def _folder(place: str | Path) -> Path | None:
 
 def bundled_names() -> list[str]:
     """The names of the models that come with the package."""
-    return sorted(path.name for path in BUNDLED.iterdir() if (path / CONFIG).is_file())
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def _read_config(path: Path, where: str) -> dict[str, Any]:
@@ -307,7 +341,9 @@ def read_checkpoint(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Te
     """Class name, constructor arguments and weights of the model in a training checkpoint; nothing is unpickled."""
     path = Path(path)
     if not path.is_file():
-        raise NotFoundError(f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/")
+        raise NotFoundError(
+            f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/"
+        )
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         described, state = checkpoint[CHECKPOINT_KEY], checkpoint["state_dict"]
@@ -318,37 +354,6 @@ def read_checkpoint(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Te
         }
         return described["model_class"], dict(described["arguments"]), weights
     except Exception as error:  # torch.load names no family: truncated, foreign and hostile files raise anything
-        raise WeightsError(f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}") from error
-
-
-# The card
-
-
-def model_card(class_name: str, arguments: dict[str, Any]) -> ModelCard:
-    """The model card of a freshly saved model: what it is and how to load it."""
-    data = ModelCardData(
-        library_name="hfvae", license="mit", datasets=["ylecun/mnist"], tags=["vae", "mnist", "model_hub_mixin"]
-    )
-    listed = "\n".join(f"| `{name}` | `{json.dumps(value)}` |" for name, value in arguments.items())
-    return ModelCard(
-        f"""---
-{data.to_yaml()}
----
-
-# {class_name}
-
-A variational autoencoder for MNIST with a {arguments["likelihood_type"]} likelihood and {arguments["latent_dim"]}
-latents, made with hfvae.
-
-```python
-import hfvae
-
-vae = hfvae.load("user/name")     # this repository, or a folder with its files
-images = hfvae.generate(vae, 25)  # (25, 1, 28, 28) in [0, 1]
-```
-
-| argument | value |
-|---|---|
-{listed}
-"""
-    )
+        raise WeightsError(
+            f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}"
+        ) from error

@@ -64,9 +64,7 @@ def generate(
         return vae.picture(z.to(vae.device)).cpu()
 
 
-def reconstruct(
-    vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch.Generator | None = None
-) -> Tensor:
+def reconstruct(vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch.Generator | None = None) -> Tensor:
     """Encode images and decode them again.
 
     Args:

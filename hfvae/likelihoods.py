@@ -94,7 +94,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
         return ContinuousBernoulli(outputs, limit=self.limit)
 
     def picture(self, outputs: Tensor) -> Tensor:
-        return self.pixels(outputs).probs
+        return torch.sigmoid(outputs.clamp(-self.limit, self.limit))
 
 
 class LocationScaleLikelihood(Likelihood):
@@ -142,7 +142,7 @@ def make_likelihood(likelihood_type: str, sigma: float | None = None) -> Likelih
     Raises:
         ValueError: an unknown name, or a sigma for a likelihood that has none.
     """
-    if likelihood_type not in LIKELIHOODS:
+    if not isinstance(likelihood_type, str) or likelihood_type not in LIKELIHOODS:
         raise ValueError(f"likelihood_type must be one of {', '.join(LIKELIHOODS)}, got {likelihood_type!r}")
     kind = LIKELIHOODS[likelihood_type]
     options: dict[str, Any] = {} if sigma is None else {"sigma": sigma}

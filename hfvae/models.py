@@ -6,17 +6,19 @@ Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014, https://arxiv.or
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from huggingface_hub import ModelCard, PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from typing_extensions import Self
 
-from . import hub
+from . import hub, publish
 from .likelihoods import make_likelihood
 from .networks import ACTIVATIONS, ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
 
@@ -85,7 +87,8 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
     @property
     def config(self) -> dict[str, Any]:
         """The constructor call as plain JSON values: ``type(vae)(**vae.config)`` builds the same architecture."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in self._hub_mixin_config.items()}
+        given: dict[str, Any] = self._hub_mixin_config  # type: ignore[assignment]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @property
     def prior(self) -> Independent:
@@ -160,11 +163,66 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
 
     # The hub. The mixin's own loader swallows HTTP errors, loads loosely and reads pickles; `hub` does none of these.
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        hub.write_model(save_directory, type(self).__name__, self.config, self.state_dict())
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **push_options: Any
+    ) -> str | None:
+        """Write weights, config and, where there is none yet, a card into a folder, made if missing.
 
-    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
-        return hub.model_card(type(self).__name__, self.config)
+        Args:
+            save_directory: the folder; files in it are replaced only by whole ones.
+            push_to_hub: push it as well, with `push_options` as for `push_to_hub`.
+            repo_id: where to; None takes the folder's name.
+
+        Returns:
+            The repository's address after a push, else None.
+        """
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        hub.write_model(folder, type(self).__name__, self.config, self.state_dict())
+        if not (folder / hub.CARD).exists():
+            hub.write_card(folder)
+        return self.push_to_hub(repo_id or folder.name, **push_options) if push_to_hub else None
+
+    def push_to_hub(  # type: ignore[override]
+        self,
+        repo_id: str,
+        *,
+        folder: str | Path | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        tag: str | None = None,
+        token: str | bool | None = None,
+        commit_message: str = "Publish with hfvae",
+    ) -> str:
+        """Publish the model in one commit.
+
+        Args:
+            repo_id: ``user/name``; the repository is made if missing.
+            folder: the folder of this model that `train/evaluate.py` filled, to be sent with its metrics, figures and
+                codes. None sends weights, config and a card that says the model was not evaluated.
+            private: True or False must match an existing repository.
+            revision: branch to commit to, made if missing; None is main.
+            tag: tag to put on the commit.
+            token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+
+        Returns:
+            The repository's address.
+
+        Raises:
+            hub.HubError: the folder is not fit to be published (nothing was sent), or the hub refused.
+        """
+        options: dict[str, Any] = {"private": private, "revision": revision, "tag": tag, "token": token}
+        if folder is not None:
+            _require_same_weights(self, Path(folder))
+            publish.model_files(Path(folder))
+            hub.write_card(Path(folder), place=repo_id)
+            return publish.push(publish.model_files(Path(folder)), repo_id, message=commit_message, **options)
+        with tempfile.TemporaryDirectory() as scratch:
+            target = Path(scratch) / repo_id.split("/")[-1]
+            self.save_pretrained(target)
+            hub.write_card(target, place=repo_id)
+            files = publish.model_files(target, evaluated=False)
+            return publish.push(files, repo_id, message=commit_message, **options)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -341,8 +399,9 @@ def _build(cls: type[VAE], class_name: str, arguments: dict[str, Any], where: st
         raise hub.ConfigError(f"{where}: {class_name} cannot be built from its config: {error}") from error
 
 
-def _subclasses(cls: type) -> list[type[VAE]]:
-    return [kind for child in cls.__subclasses__() for kind in (child, *_subclasses(child))]
+def _subclasses(cls: type[VAE]) -> list[type[VAE]]:
+    children: list[type[VAE]] = cls.__subclasses__()
+    return [kind for child in children for kind in (child, *_subclasses(child))]
 
 
 def _load_strictly(vae: VAE, weights: dict[str, Tensor], where: str) -> None:
@@ -350,6 +409,12 @@ def _load_strictly(vae: VAE, weights: dict[str, Tensor], where: str) -> None:
         vae.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise hub.WeightsError(f"{where}: the weights do not fit the config: {error}") from error
+
+
+def _require_same_weights(vae: VAE, folder: Path) -> None:
+    theirs, ours = hub.Source(folder).weights(), vae.state_dict()
+    if theirs.keys() != ours.keys() or not all(torch.equal(ours[name].cpu(), theirs[name]) for name in ours):
+        raise hub.WeightsError(f"{folder} holds other weights than this model: save it there and evaluate it first")
 
 
 # What constructors accept. Only plain Python values pass, so that config.json never loses one.
@@ -397,7 +462,7 @@ def _activation(value: Any) -> None:
 
 def _affordable(widths: Sequence[int]) -> None:
     """Refuse layers that together would hold more than MAX_WEIGHTS weights, before any is allocated."""
-    weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    weights = sum(a * b for a, b in pairwise(widths))
     if weights > MAX_WEIGHTS:
         raise ValueError(
             f"these sizes make {weights:,} weights in one direction, more than {MAX_WEIGHTS:,}: "

@@ -1,4 +1,4 @@
-"""matplotlib figures of arrays, for TensorBoard, the model card and the notebook. Nothing here touches pyplot's state."""
+"""matplotlib figures of arrays, for TensorBoard, the model card and the notebook; pyplot's state stays untouched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def reconstructions(x: Tensor, x_hat: Tensor) -> Figure:
     return figure
 
 
-def latent_scatter(points: Tensor | NDArray[np.floating], labels: Tensor, axes: tuple[str, str] = ("z1", "z2")) -> Figure:
+def latent_scatter(
+    points: Tensor | NDArray[np.floating], labels: Tensor, axes: tuple[str, str] = ("z1", "z2")
+) -> Figure:
     """Points (N, 2) in the colours of their digit labels (N,)."""
     points, classes = np.asarray(points), np.asarray(labels)
     figure = Figure(figsize=(6, 5), layout="constrained")

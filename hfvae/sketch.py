@@ -47,7 +47,7 @@ def _ink(drawing: Tensor, light_ground: bool | None) -> Tensor:
     """Non-negative float32 ink (H, W): the distance from the ground's grey level, on the ink's side of it."""
     if not isinstance(drawing, Tensor):
         raise TypeError(f"a drawing must be a tensor, got {type(drawing).__name__}")
-    if drawing.ndim != 2 or not 1 <= min(drawing.shape) or max(drawing.shape) > 4096:
+    if drawing.ndim != 2 or not min(drawing.shape) >= 1 or max(drawing.shape) > 4096:
         raise ValueError(f"a drawing must be (H, W) with 1 to 4096 pixels a side, got shape {tuple(drawing.shape)}")
     grey = drawing.float()
     if not torch.isfinite(grey).all():
@@ -71,9 +71,7 @@ def _crop(ink: Tensor) -> Tensor:
 
 def _edges(profile: Tensor, blur: int) -> slice:
     """Cut a soft edge at half its height: blurred ink spreads by up to a field pixel, `blur` drawn ones, a side."""
-    first, last = (
-        int((end >= end.max() / 2).nonzero()[0]) for end in (profile[:blur], profile.flip(0)[:blur])
-    )
+    first, last = (int((end >= end.max() / 2).nonzero()[0]) for end in (profile[:blur], profile.flip(0)[:blur]))
     return slice(first, len(profile) - last)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from . import hub, plots
@@ -27,9 +30,7 @@ class VAETraining(lightning.LightningModule):
         kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
     """
 
-    def __init__(
-        self, vae: VAE, learning_rate: float = 1e-3, warmup: float = 0.02, kl_warmup_epochs: int = 0
-    ) -> None:
+    def __init__(self, vae: VAE, learning_rate: float = 1e-3, warmup: float = 0.02, kl_warmup_epochs: int = 0) -> None:
         super().__init__()
         if not learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {learning_rate}")
@@ -42,7 +43,7 @@ class VAETraining(lightning.LightningModule):
         self.warmup = warmup
         self.kl_warmup_epochs = kl_warmup_epochs
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch) -> Tensor:
         bound = self.vae.elbo(batch[0])
         self._log_bound("train", bound)
         return (bound.distortion + self.rate_weight * bound.rate).mean()
@@ -57,16 +58,17 @@ class VAETraining(lightning.LightningModule):
         done = 1.0 if self.kl_warmup_epochs == 0 else min(1.0, (self.current_epoch + 1) / self.kl_warmup_epochs)
         return self.vae.beta * done
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.vae.parameters(), lr=self.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.learning_rate,
-            total_steps=max(2, int(self.trainer.estimated_stepping_batches)),
-            pct_start=self.warmup,
-            cycle_momentum=False,
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _share_of_learning_rate(self, step: int) -> float:
+        """Up linearly, then down a half cosine to 0; a function of the trainer's length, so a run may be extended."""
+        progress = min(1.0, step / self.trainer.estimated_stepping_batches)
+        if progress < self.warmup:
+            return max(progress / self.warmup, 1e-2)
+        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[hub.CHECKPOINT_KEY] = {"model_class": type(self.vae).__name__, "arguments": self.vae.config}
@@ -94,7 +96,7 @@ class Pictures(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs
         due = last or trainer.current_epoch % self.every_n_epochs == 0
-        if trainer.sanity_checking or trainer.fast_dev_run or not trainer.is_global_zero or not due:
+        if trainer.sanity_checking or not trainer.is_global_zero or not due:
             return
         vae: VAE = pl_module.vae  # type: ignore[assignment]
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
@@ -108,6 +110,8 @@ class Pictures(Callback):
             z_mu, _, y = encode_loader(vae, loader, return_targets=True)
             figures["latents"] = plots.latent_scatter(z_mu, y)
         for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                continue
             for name, figure in figures.items():
                 logger.experiment.add_figure(name, figure, trainer.global_step)
 

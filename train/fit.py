@@ -10,7 +10,10 @@ All that a run writes lies under --trainer.default_root_dir (runs/<recipe>): log
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +29,7 @@ from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 from hfvae import VAE, MNISTDataModule, encode_loader, hub  # noqa: E402
 from hfvae.training import Pictures, SaveOnInterrupt, VAETraining  # noqa: E402
 
-DEFAULT_RECIPE = REPOSITORY / "configs" / "mnist_dense.yaml"
+DEFAULT_RECIPE = "configs/mnist_dense.yaml"
 
 
 class FitCLI(LightningCLI):
@@ -64,13 +67,14 @@ def default_precision() -> str:
     """bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    cpu = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
     return "bf16-mixed" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32-true"
 
 
 def main() -> None:
     if not any(argument.split("=")[0] == "--config" for argument in sys.argv):
-        sys.argv[1:1] = ["--config", str(DEFAULT_RECIPE)]
+        recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
+        sys.argv[1:1] = ["--config", recipe]
     cli = FitCLI(
         VAETraining,
         MNISTDataModule,
@@ -79,13 +83,14 @@ def main() -> None:
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
     )
+    started = time.monotonic()
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
-    if cli.trainer.is_global_zero and not cli.trainer.fast_dev_run:
-        export(cli)
+    if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
+        export(cli, minutes=(time.monotonic() - started) / 60)
 
 
 @rank_zero_only
-def export(cli: FitCLI) -> None:
+def export(cli: FitCLI, minutes: float) -> None:
     """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
     folder = cli.root / "pretrained"
     vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
@@ -94,6 +99,18 @@ def export(cli: FitCLI) -> None:
     cli.datamodule.setup("test")
     z_mu, _, y = encode_loader(vae, cli.datamodule.test_dataloader(), return_targets=True)
     hub.write_latents(folder, hub.Latents(z_mu, y))
+    training = {
+        "command": shlex.join(["python", "train/fit.py", *sys.argv[1:]]),
+        "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
+        "epochs": cli.trainer.current_epoch,
+        "minutes": round(minutes, 1),
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads",
+        "precision": cli.trainer.precision,
+    }
+    (folder / hub.TRAINING).write_text(json.dumps(training, indent=2) + "\n", encoding="utf-8")
+    hub.write_card(folder)
     print(
         f"\nThe best model (validation ELBO {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
         f"  python app.py --model {folder}\n"

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .. import hub, sketch
-from ..evaluation import ACTIVE_VARIANCE
+from ..evaluation import ACTIVE_VARIANCE, plane
 from ..inference import generate, reconstruct
 from ..models import VAE
 from ..zoo import load, pick_device
@@ -56,13 +56,7 @@ class Exhibit:
     @cached_property
     def map_points(self) -> Tensor:
         """(N, 2): the codes themselves, or the plane of their two main directions."""
-        if self.latents is None:
-            return torch.zeros(0, 2)
-        mean = self.latents.mean
-        if self.vae.latent_dim == 2:
-            return mean
-        centred = mean - mean.mean(0)
-        return centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [-1, -2]]
+        return torch.zeros(0, 2) if self.latents is None else plane(self.latents.mean)
 
     def describe(self) -> dict[str, Any]:
         ranked = list(range(self.vae.latent_dim))

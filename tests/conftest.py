@@ -1,0 +1,121 @@
+"""Fixtures: tiny models, the real MNIST, a real Chromium.
+
+A test that needs MNIST or Chromium skips where there is none; with HFVAE_NO_SKIPS=1 (as in CI) it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule
+
+REPOSITORY = Path(__file__).parent.parent
+TINY: dict[str, Callable[..., VAE]] = {
+    "dense": lambda **options: DenseVAE(hidden_features=[16], **{"latent_dim": 2, **options}),
+    "conv": lambda **options: ConvVAE(channels=[2, 4], hidden_features=[16], **{"latent_dim": 3, **options}),
+}
+LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where nothing may be missing."""
+    if os.environ.get("HFVAE_NO_SKIPS") == "1":
+        pytest.fail(f"{what}, and HFVAE_NO_SKIPS=1 forbids to skip")
+    pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=sorted(TINY))
+def make_vae(request: pytest.FixtureRequest) -> Callable[..., VAE]:
+    """Builds a tiny model of each class."""
+    return TINY[request.param]
+
+
+@pytest.fixture
+def vae(make_vae: Callable[..., VAE]) -> VAE:
+    return make_vae().eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """(6, 1, 28, 28) binary, so that every likelihood takes them."""
+    return (torch.rand(6, 1, 28, 28) > 0.8).float()
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    folder = Path(os.environ.get("HFVAE_DATA_DIR", REPOSITORY / "data")).absolute()
+    if not (folder / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file():
+        missing(f"no MNIST in {folder}; set HFVAE_DATA_DIR, or train once")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_dir: Path) -> MNISTDataModule:
+    """Grey test and training digits, 500 a batch."""
+    module = MNISTDataModule(mnist_dir, batch_size=500)
+    module.setup()
+    return module
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    chromium = os.environ.get("HFVAE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        missing("no chromium on the PATH; install it, or set HFVAE_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class App:
+    """`python app.py` in a process of its own, as a user starts it."""
+
+    def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}/"
+        self.log = log
+        command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(port), *arguments]
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            )
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(self.url, timeout=5).close()
+                return
+            except urllib.error.URLError:
+                assert self.process.poll() is None, log.read_text()
+                time.sleep(0.2)
+        raise AssertionError(f"no answer from {self.url}: {log.read_text()}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)

@@ -1,0 +1,163 @@
+"""MNIST as the models get it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hfvae import MNISTDataModule
+from hfvae.data import MNISTTensors, rotate
+
+
+def first_batch(data_dir: Path, part: str = "test", **options: Any) -> torch.Tensor:
+    module = MNISTDataModule(data_dir, batch_size=200, **options)
+    module.setup()
+    return next(iter(getattr(module, f"{part}_dataloader")()))[0]
+
+
+@pytest.mark.mnist
+def test_batches_and_split(mnist: MNISTDataModule) -> None:
+    x, y = next(iter(mnist.test_dataloader()))
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((500, 1, 28, 28), torch.float32, (500,), torch.int64)
+    assert (x.min(), x.max()) == (0, 1)
+    assert mnist.test_set.classes[7] == "7 - seven"
+    assert (len(mnist.train_set), len(mnist.val_set), len(mnist.test_set)) == (50_000, 10_000, 10_000)
+    train, val = set(mnist.train_set.indices.tolist()), set(mnist.val_set.indices.tolist())
+    assert not train & val
+    twin = MNISTDataModule(mnist.data_dir)
+    twin.setup("fit")
+    assert torch.equal(twin.train_set.indices, mnist.train_set.indices), "the split is seeded"
+    other = MNISTDataModule(mnist.data_dir, seed=1)
+    other.setup("fit")
+    assert not torch.equal(other.train_set.indices, mnist.train_set.indices)
+
+
+@pytest.mark.mnist
+def test_images_are_held_as_uint8_and_fetched_a_batch_at_a_time(mnist: MNISTDataModule, monkeypatch: Any) -> None:
+    assert mnist.train_set.images.dtype == torch.uint8
+    monkeypatch.setattr(MNISTTensors, "__getitem__", None)
+    next(iter(mnist.train_dataloader()))
+
+
+@pytest.mark.mnist
+def test_one_image(mnist: MNISTDataModule) -> None:
+    x, y = mnist.test_set[3]
+    batch = mnist.test_set.__getitems__([3, 4])
+    assert torch.equal(x, batch[0][0])
+    assert torch.equal(y, batch[1][0])
+
+
+@pytest.mark.mnist
+def test_only_training_images_are_rotated_each_by_its_own_angle(mnist_dir: Path) -> None:
+    grey = MNISTDataModule(mnist_dir)
+    turned = MNISTDataModule(mnist_dir, rotation=20)
+    for module in (grey, turned):
+        module.setup()
+    indices = list(range(100))
+    plain, _ = grey.train_set.__getitems__(indices)
+    once, _ = turned.train_set.__getitems__(indices)
+    twice, _ = turned.train_set.__getitems__(indices)
+    assert not torch.equal(once, twice)
+    assert ((once - plain).abs().mean((1, 2, 3)) > 1e-4).float().mean() > 0.9
+    for part in ("val_set", "test_set"):
+        ours, theirs = (getattr(module, part).__getitems__(indices)[0] for module in (grey, turned))
+        assert torch.equal(ours, theirs)
+    still, _ = next(iter(turned.plain_train_dataloader(128)))
+    assert torch.equal(still[:100], plain)
+
+
+def test_rotation_turns_around_the_centre() -> None:
+    dot = torch.zeros(400, 1, 28, 28)
+    dot[:, :, 4, 13:15] = 1
+    turned = rotate(dot, 90)
+    assert (rotate(dot, 0) - dot).abs().max() < 1e-4
+    places = torch.arange(28.0) - 13.5
+    x = (turned.sum((1, 2)) * places).sum(1) / turned.sum((1, 2, 3))
+    y = (turned.sum((1, 3)) * places).sum(1) / turned.sum((1, 2, 3))
+    torch.testing.assert_close((x**2 + y**2).sqrt(), torch.full((400,), 9.5), atol=0.1, rtol=0)
+    assert x.min() < -9
+    assert x.max() > 9
+
+
+@pytest.mark.mnist
+def test_binarisation(mnist: MNISTDataModule, mnist_dir: Path) -> None:
+    grey = mnist.test_set.__getitems__(list(range(200)))[0]
+    assert torch.equal(first_batch(mnist_dir, binarize_threshold=0.5), (grey > 0.5).float())
+    drawn = first_batch(mnist_dir, binarize="dynamic")
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert ((drawn == 1) & (grey == 0)).sum() == 0
+    assert ((drawn == 0) & (grey == 1)).sum() == 0
+    assert drawn.mean().item() == pytest.approx(grey.mean().item(), rel=0.02)
+    assert torch.equal(drawn, first_batch(mnist_dir, binarize="dynamic")), "the same at every evaluation"
+    module = MNISTDataModule(mnist_dir, binarize="dynamic")
+    module.setup("fit")
+    once, twice = (module.train_set.__getitems__([0, 1, 2])[0] for _ in range(2))
+    assert not torch.equal(once, twice), "a fresh draw at every training pass"
+
+
+@pytest.mark.mnist
+def test_dequantisation_and_standardisation(mnist: MNISTDataModule, mnist_dir: Path) -> None:
+    grey = mnist.test_set.__getitems__(list(range(200)))[0]
+    spread = first_batch(mnist_dir, dequantize=True)
+    noise = spread * 256 - grey * 255
+    assert noise.min() > -1e-3
+    assert noise.max() < 1 + 1e-3
+    assert noise.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert spread.max() < 1
+    standard = first_batch(mnist_dir, mean=0.1307, std=0.3081)
+    torch.testing.assert_close(standard, (grey - 0.1307) / 0.3081)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"binarize_threshold": 0.5, "binarize": "dynamic"}, "two ways to binarise"),
+        ({"binarize": "static"}, "binarize must be None or"),
+        ({"binarize_threshold": 1.5}, r"binarize_threshold must be in \[0, 1\)"),
+        ({"mean": 0.1}, "mean and std come together"),
+        ({"mean": 0.1, "std": 0.0}, "std must be positive"),
+        ({"dequantize": True, "binarize": "dynamic"}, "dequantize spreads .* binarize undoes"),
+        ({"dequantize": True, "mean": 0.1, "std": 0.3}, "mean and std undoes"),
+        ({"binarize": "dynamic", "mean": 0.1, "std": 0.3}, "mean and std undo that"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"rotation": 400}, "rotation must be"),
+    ],
+)
+def test_contradictions_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        MNISTDataModule(**options)
+
+
+def test_data_dir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HFVAE_DATA_DIR", "/somewhere")
+    assert MNISTDataModule().data_dir == Path("/somewhere")
+    assert MNISTDataModule("here").data_dir == Path("here")
+    monkeypatch.delenv("HFVAE_DATA_DIR")
+    assert MNISTDataModule().data_dir == Path("data")
+
+
+def test_no_data_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:9/"])
+    module = MNISTDataModule(tmp_path)
+    for attempt in (module.prepare_data, module.setup):
+        with pytest.raises(FileNotFoundError, match="HFVAE_DATA_DIR") as caught:
+            attempt()
+        assert str(tmp_path / "MNIST" / "raw") in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing half-written stays"
+
+
+@pytest.mark.mnist
+def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(mnist_dir / "MNIST", tmp_path / "MNIST")
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.chmod(0o644)
+    path.parent.chmod(0o755)
+    with path.open("r+b") as file:
+        file.truncate(1_000_000)
+    for attempt in (MNISTDataModule(tmp_path).prepare_data, MNISTDataModule(tmp_path).setup):
+        with pytest.raises(ValueError, match="has 1000000 bytes and MNIST's has 47040016: delete it"):
+            attempt()

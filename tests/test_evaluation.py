@@ -1,0 +1,120 @@
+"""The figures of merit, against models and data for which they are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+from hfvae import VAE, ConvVAE, DenseVAE, evaluation
+from hfvae.evaluation import (
+    Encoded,
+    active_units,
+    importance_weighted_nll,
+    knn_accuracy,
+    latent_kl,
+    linear_probe_accuracy,
+    mean_bound,
+    mean_nll,
+    reconstruction_error,
+)
+
+SIDE, LATENTS, SIGMA = 3, 2, 0.5
+
+
+class Fixed(nn.Module):
+    """The posterior parameters of a linear encoder: mean a matrix times the image, the same spread for all."""
+
+    def __init__(self, matrix: Tensor, log_std: Tensor) -> None:
+        super().__init__()
+        self.matrix, self.log_std = nn.Parameter(matrix), nn.Parameter(log_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.flatten(1) @ self.matrix.T
+        return torch.cat([mean, self.log_std.expand_as(mean)], 1)
+
+
+def linear_gaussian() -> tuple[VAE, MultivariateNormal]:
+    """x = W z + noise: p(x) = N(0, W W^T + sigma^2 I) in closed form (probabilistic PCA, Tipping & Bishop 1999)."""
+    vae = DenseVAE([], LATENTS, "Gaussian", image_shape=(1, SIDE, SIDE), sigma=SIGMA)
+    weight = torch.randn(SIDE * SIDE, LATENTS)
+    with torch.no_grad():
+        decoder = vae.decoder[0][0]
+        decoder.weight.copy_(weight)
+        decoder.bias.zero_()
+    precision = torch.eye(LATENTS) + weight.T @ weight / SIGMA**2
+    posterior_mean = torch.linalg.solve(precision, weight.T) / SIGMA**2
+    wide = 1.3 * torch.linalg.inv(precision).diagonal().sqrt()  # a proposal near the posterior, not the posterior
+    vae.encoder = Fixed(posterior_mean, wide.log())
+    marginal = MultivariateNormal(torch.zeros(SIDE * SIDE), weight @ weight.T + SIGMA**2 * torch.eye(SIDE * SIDE))
+    return vae, marginal
+
+
+def test_nll_of_a_model_known_in_closed_form() -> None:
+    vae, marginal = linear_gaussian()
+    x = marginal.sample((64,))
+    exact = -marginal.log_prob(x)
+    nll = importance_weighted_nll(vae, x.view(64, 1, SIDE, SIDE), 5000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(nll, exact.double(), atol=0.05, rtol=0)
+    assert abs((nll - exact).mean()) < 0.005
+
+
+def test_nll_tightens_from_the_elbo_on() -> None:
+    vae, marginal = linear_gaussian()
+    x = marginal.sample((500,)).view(500, 1, SIDE, SIDE)
+    exact = -marginal.log_prob(x.flatten(1)).mean()
+    single = importance_weighted_nll(vae, x, 1).mean()
+    many = [importance_weighted_nll(vae, x, samples).mean() for samples in (5, 50)]
+    assert single > many[0] > many[1] > exact - 0.02
+    with torch.no_grad():
+        elbo = torch.stack([vae.elbo(x).elbo.mean() for _ in range(20)]).mean()
+    assert single.item() == pytest.approx(-elbo.item(), abs=0.2)
+
+
+@pytest.mark.parametrize("at_once", [1, 21, 10**6])
+def test_nll_does_not_depend_on_how_it_is_chunked(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(evaluation._DECODES_AT_ONCE, "cpu", at_once)
+    vae, marginal = linear_gaussian()
+    x = marginal.sample((3,))
+    nll = importance_weighted_nll(vae, x.view(3, 1, SIDE, SIDE), 1000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(nll, -marginal.log_prob(x).double(), atol=0.1, rtol=0)
+    with pytest.raises(ValueError, match="num_samples"):
+        importance_weighted_nll(vae, x.view(3, 1, SIDE, SIDE), 0)
+
+
+@pytest.mark.parametrize("kind", [DenseVAE, ConvVAE])
+def test_means_over_a_loader(kind: type[VAE]) -> None:
+    vae = kind(hidden_features=[8], latent_dim=2)
+    x = torch.rand(10, 1, 28, 28)
+    loader = [(x[:4], torch.zeros(4)), (x[4:], torch.zeros(6))]
+    bound = mean_bound(vae, loader, seed=1)
+    assert bound.elbo.item() == pytest.approx(-(bound.rate + bound.distortion).item())
+    assert bound.rate.item() == pytest.approx(vae.elbo(x).rate.mean().item(), rel=1e-5)
+    assert mean_bound(vae, loader, seed=1) == bound
+    assert mean_nll(vae, loader, 3).item() < -bound.elbo.item() + 1
+    error = (vae.picture(vae.encode(x).mean) - x).square().mean().item()
+    assert reconstruction_error(vae, loader) == pytest.approx(error, rel=1e-5)
+    with pytest.raises(ValueError, match="no batch"):
+        mean_bound(vae, [])
+
+
+def test_active_units_and_latent_kl() -> None:
+    mean = torch.cat([torch.randn(5000, 2), 0.01 * torch.randn(5000, 1)], 1)
+    encoded = Encoded(mean, torch.tensor([0.1, 0.5, 1.0]).expand(5000, 3), torch.zeros(5000))
+    assert active_units(mean).tolist() == [True, True, False]
+    kl = latent_kl(encoded)
+    for got, std, power in zip(kl.tolist(), (0.1, 0.5, 1.0), (1, 1, 1e-4), strict=True):
+        assert got == pytest.approx(0.5 * (power + std**2 - 1) - math.log(std), abs=0.05)
+
+
+def test_probes_on_separable_and_on_random_codes() -> None:
+    labels = torch.arange(600) % 3
+    centres = 10 * torch.eye(3)
+    apart = Encoded(centres[labels] + torch.randn(600, 3), torch.ones(600, 3), labels)
+    mixed = Encoded(torch.randn(600, 3), torch.ones(600, 3), labels)
+    for accuracy in (knn_accuracy, linear_probe_accuracy):
+        assert accuracy(apart, apart) > 0.99
+        assert accuracy(mixed, Encoded(torch.randn(600, 3), mixed.std, labels)) < 0.5

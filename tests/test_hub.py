@@ -1,0 +1,177 @@
+"""The hub folder on disk: what is written, and what a stranger's folder may not do."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY
+from safetensors.torch import load_file, save_file
+
+import hfvae
+from hfvae import VAE, ConvVAE, DenseVAE, hub
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    TINY["dense"]().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / hub.CONFIG).read_text())
+    config.update(changes)
+    (folder / hub.CONFIG).write_text(json.dumps({key: value for key, value in config.items() if value != "DELETE"}))
+
+
+def test_config_is_the_constructor_call(folder: Path) -> None:
+    config = json.loads((folder / hub.CONFIG).read_text())
+    assert config.pop("model_class") == "DenseVAE"
+    assert config.pop("format_version") == 1
+    assert config.pop("sha256") == {hub.WEIGHTS: hub.sha256(folder / hub.WEIGHTS)}
+    assert DenseVAE(**config).config == config
+
+
+def test_only_safetensors_and_text_are_written(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_saving_again_keeps_a_card_edited_by_hand(folder: Path) -> None:
+    (folder / hub.CARD).write_text("mine")
+    TINY["dense"]().save_pretrained(folder)
+    assert (folder / hub.CARD).read_text() == "mine"
+
+
+def test_latents_round_trip(folder: Path) -> None:
+    latents = hub.Latents(torch.randn(10, 2).half().float(), torch.arange(10))
+    hub.write_latents(folder, latents)
+    for ours, theirs in zip(hub.Source(folder).latents(), latents, strict=True):
+        assert torch.equal(ours, theirs)
+    assert hub.LATENTS in json.loads((folder / hub.CONFIG).read_text())["sha256"]
+
+
+def test_float16_storage_loads_as_float32(tmp_path: Path) -> None:
+    vae = TINY["dense"]().half()
+    vae.save_pretrained(tmp_path)
+    assert {tensor.dtype for tensor in load_file(tmp_path / hub.WEIGHTS).values()} == {torch.float16}
+    loaded = hfvae.load(tmp_path, device="cpu")
+    assert loaded.dtype == torch.float32
+    assert all(torch.equal(a, b.float()) for a, b in zip(loaded.parameters(), vae.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        ({"model_class": "os.system"}, hub.ConfigError, "known classes are ConvVAE, DenseVAE"),
+        ({"model_class": "DELETE"}, hub.ConfigError, "names no model_class"),
+        ({"model_class": ["DenseVAE"]}, hub.ConfigError, "names no model_class"),
+        ({"format_version": 2}, hub.ConfigError, "reads up to 1: upgrade"),
+        ({"format_version": "1"}, hub.ConfigError, "format version '1'"),
+        ({"unheard_of": 1}, hub.ConfigError, "unexpected keyword argument 'unheard_of'"),
+        ({"latent_dim": 10**9}, hub.ConfigError, "latent_dim must be between"),
+        ({"hidden_features": [65536, 65536]}, hub.ConfigError, "fewer or narrower layers"),
+        ({"hidden_features": "512"}, hub.ConfigError, "hidden_features must be a list"),
+        ({"image_shape": [65536, 65536, 65536]}, hub.ConfigError, "weights in one direction"),
+        ({"likelihood_type": {"a": 1}}, hub.ConfigError, "likelihood_type must be one of"),
+        ({"activation": ["relu"]}, hub.ConfigError, "activation must be one of"),
+        ({"sha256": "abc"}, hub.ConfigError, "sha256 entry"),
+        ({"sha256": {"model.safetensors": "0" * 64}}, hub.WeightsError, "not the file that was saved"),
+        ({"hidden_features": [8]}, hub.WeightsError, "weights do not fit the config"),
+        ({"latent_dim": 3}, hub.WeightsError, "weights do not fit the config"),
+    ],
+)
+def test_a_strangers_config(folder: Path, changes: dict[str, Any], error: type[hub.HubError], sentence: str) -> None:
+    edit_config(folder, **changes)
+    started = time.monotonic()
+    with pytest.raises(error, match=sentence) as caught:
+        VAE.from_pretrained(folder)
+    assert str(folder) in str(caught.value), "the message names the place"
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[1]", "{", '{"model_class": "DenseVAE", "beta": NaN}', "[" * 30_000, " " * 70_000, "\x00"]
+)
+def test_a_config_that_is_no_config(folder: Path, text: str) -> None:
+    (folder / hub.CONFIG).write_text(text)
+    with pytest.raises(hub.ConfigError, match=re.escape(str(folder))):
+        VAE.from_pretrained(folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    path = folder / hub.WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(hub.WeightsError, match="SHA-256 differs"):
+        VAE.from_pretrained(folder)
+    edit_config(folder, sha256="DELETE")  # a config without checksums: the header must still be sound
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(hub.WeightsError, match="no readable safetensors"):
+        VAE.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra"])
+def test_weights_load_strictly(folder: Path, change: str) -> None:
+    weights = load_file(folder / hub.WEIGHTS)
+    if change == "missing":
+        weights.popitem()
+    else:
+        weights["extra"] = torch.zeros(1)
+    save_file(weights, folder / hub.WEIGHTS)
+    edit_config(folder, sha256="DELETE")
+    with pytest.raises(hub.WeightsError, match="do not fit the config"):
+        VAE.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("filename", [hub.CONFIG, hub.WEIGHTS])
+def test_a_missing_file(folder: Path, filename: str) -> None:
+    (folder / filename).unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"never read")
+    with pytest.raises(hub.NotFoundError, match=f"no {filename}"):
+        VAE.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("place", ["./nowhere", "/no/such/folder", "a/b/c", "user/repo@v1", "..", ""])
+def test_no_such_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(hub.HubError):
+        hfvae.load(place)
+
+
+def test_the_wrong_class_is_refused_by_name(folder: Path) -> None:
+    with pytest.raises(hub.ConfigError, match="holds a DenseVAE, not a ConvVAE"):
+        ConvVAE.from_pretrained(folder)
+
+
+def test_an_interrupted_save_leaves_the_old_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / hub.WEIGHTS).read_bytes()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(hub, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        TINY["dense"]().save_pretrained(folder)
+    assert (folder / hub.WEIGHTS).read_bytes() == before
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", hub.bundled_names())
+def test_bundled_models_load_offline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "hf_hub_download", None)
+    vae = hfvae.load(name, device="cpu")
+    assert not vae.training
+    latents = hub.Source(name).latents()
+    assert latents.mean.shape == (10_000, vae.latent_dim)
+    assert latents.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_the_bundle() -> None:
+    assert hub.bundled_names() == ["mnist-conv-32d", "mnist-dense-2d"]
+    assert sum(path.stat().st_size for path in hub.BUNDLED.rglob("*") if path.is_file()) <= 16 * 2**20

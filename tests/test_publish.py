@@ -1,0 +1,408 @@
+"""Push and pull over HTTP with the real client, as users run them, against a hub on the loopback; faults included."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY, TINY
+from hub_server import Fault, HubServer
+
+from hfvae import VAE, hub
+
+TOKEN = "hf_user"
+LOAD = """
+import sys, hfvae
+from hfvae.hub import HubError
+options = dict(pair.split("=") for pair in sys.argv[2:])
+try:
+    vae = hfvae.load(sys.argv[1], device="cpu", **options)
+    print("loaded", type(vae).__name__, sum(p.detach().double().sum().item() for p in vae.parameters()))
+except HubError as error:
+    print(type(error).__name__, error)
+"""
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def vae() -> VAE:
+    return TINY["conv"]()
+
+
+@pytest.fixture
+def folder(vae: VAE, tmp_path: Path) -> Path:
+    """An evaluated model's folder: as train/evaluate.py leaves it, without the time it takes."""
+    folder = tmp_path / "model"
+    vae.save_pretrained(folder)
+    hub.write_latents(folder, hub.Latents(torch.randn(10, 3), torch.arange(10)))
+    sha256 = hub.sha256(folder / hub.WEIGHTS)
+    elbo = '{"name": "ELBO", "value": 1.5, "unit": "nats per image", "protocol": "none"}'
+    versions = '{"hfvae": "0", "torch": "0"}'
+    (folder / hub.METRICS).write_text(
+        f'{{"weights_sha256": "{sha256}", "command": "c", "versions": {versions}, "metrics": {{"elbo": {elbo}}}}}'
+    )
+    (folder / hub.FIGURES).mkdir()
+    (folder / hub.FIGURES / "samples.png").write_bytes(b"\x89PNG")
+    hub.write_card(folder)
+    return folder
+
+
+@pytest.fixture
+def run(server: HubServer, tmp_path: Path) -> Run:
+    """Runs Python in a process with this hub and its own cache; returns what it printed."""
+
+    def run(*arguments: str | Path, token: str | None = None, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            env={**server.env(tmp_path / "home", token), "PYTHONPATH": str(REPOSITORY), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        output = done.stdout + done.stderr
+        assert "Traceback" not in output, output
+        assert TOKEN not in output, "a token is never shown"
+        return output
+
+    return run
+
+
+@pytest.fixture
+def push(run: Run, folder: Path) -> Run:
+    def push(*arguments: str, token: str | None = TOKEN, **environment: str) -> str:
+        script = REPOSITORY / "train" / "push.py"
+        return run(script, "--model", folder, "--repo_id", "user/name", *arguments, token=token, **environment)
+
+    return push
+
+
+@pytest.fixture
+def load(run: Run) -> Run:
+    return lambda *arguments, **options: run("-c", LOAD, *(arguments or ("user/name",)), **options)
+
+
+def loaded(vae: VAE) -> str:
+    return f"loaded ConvVAE {sum(p.detach().double().sum().item() for p in vae.parameters())}"
+
+
+# The story
+
+
+def test_push_then_pull(server: HubServer, push: Run, load: Run, vae: VAE, folder: Path) -> None:
+    printed = push("--tag", "v1")
+    assert f"Sent to {server.url}/user/name/tree/v1" in printed
+    assert "model.safetensors" in printed
+    sent = server.files("user/name")
+    assert set(sent) - {".gitattributes"} == {
+        "config.json",
+        "model.safetensors",
+        "latents.safetensors",
+        "metrics.json",
+        "README.md",
+        "figures/samples.png",
+    }
+    assert sent["model.safetensors"] == (folder / hub.WEIGHTS).read_bytes()
+    assert len(server.commits("user/name")) == 2, "the hub's own first commit, and one of ours"
+    assert b'hfvae.load("user/name")' in sent["README.md"]
+    assert b"model-index" in sent["README.md"]
+    for arguments in (["user/name"], ["user/name", "revision=v1"]):
+        assert load(*arguments).strip() == loaded(vae)
+    server.close()
+    assert load(HF_HUB_OFFLINE="1").strip() == loaded(vae), "a warm cache is enough"
+    assert load("user/name", "local_files_only=1").strip() == loaded(vae)
+
+
+def test_pull_asks_for_config_and_weights_alone(server: HubServer, push: Run, load: Run) -> None:
+    push()
+    server.requests.clear()
+    load()
+    resolved = [request for request in server.requests if "/resolve/" in request]
+    assert resolved == [
+        f"{verb} /user/name/resolve/main/{name}" for name in (hub.CONFIG, hub.WEIGHTS) for verb in ("HEAD", "GET")
+    ]
+
+
+def test_a_branch_and_a_private_repository(server: HubServer, push: Run, load: Run, vae: VAE) -> None:
+    push("--private", "--revision", "next", "--message", "mine")
+    assert server.repo("user/name").private
+    assert server.commits("user/name", "next")[0].title == "mine"
+    assert hub.WEIGHTS not in server.files("user/name")
+    assert load("user/name", "revision=next", token=TOKEN).strip() == loaded(vae)
+    assert "private" in load("user/name", "revision=next")
+
+
+def test_pushing_again_changes_nothing_or_adds_one_commit(server: HubServer, push: Run, folder: Path) -> None:
+    push()
+    push()
+    assert len(server.commits("user/name")) == 2
+    card = folder / hub.CARD
+    card.write_text(card.read_text() + "\nMy own words.\n")
+    push()
+    assert len(server.commits("user/name")) == 3
+    assert b"My own words." in server.files("user/name")["README.md"]
+
+
+def test_push_to_hub_in_code(server: HubServer, run: Run, load: Run, vae: VAE, folder: Path) -> None:
+    code = "import sys, hfvae; vae = hfvae.load(sys.argv[1], device='cpu'); print(vae.push_to_hub(sys.argv[2]{}))"
+    assert f"{server.url}/user/bare" in run("-c", code.format(""), folder, "user/bare", token=TOKEN)
+    assert hub.METRICS not in server.files("user/bare")
+    run("-c", code.format(", folder=sys.argv[1]"), folder, "user/full", token=TOKEN)
+    assert hub.METRICS in server.files("user/full")
+    for repo in ("user/bare", "user/full"):
+        assert load(repo).strip() == loaded(vae)
+
+
+def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
+    printed = push("--space", "user/demo")
+    assert f"Sent to {server.url}/spaces/user/demo" in printed
+    files = server.files("user/demo", repo_type="space")
+    card = files["README.md"].decode()
+    for line in ("sdk: gradio", "app_file: app.py", "- user/name", "license: mit"):
+        assert line in card
+    assert re.search(r"sdk_version: 6\.\d+", card)
+    assert server.repo("user/demo", repo_type="space").variables == {"HFVAE_MODELS": "user/name"}
+    assert {"app.py", "requirements.txt", "hfvae/demo/assets/draw.js"} <= set(files)
+    assert not [name for name in files if "pretrained" in name or "test" in name or name.startswith("train")]
+    assert b"lightning" not in files["requirements.txt"]
+    for name, content in files.items():
+        path = tmp_path / "space" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    probe = "import app, hfvae.demo.session as s; print(list(s.Session(['user/name'], 'cpu').exhibits))"
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        cwd=tmp_path / "space",
+        env=server.env(tmp_path / "fresh"),
+        capture_output=True,
+        text=True,
+    )
+    assert "['user/name']" in done.stdout, done.stderr
+
+
+# Nothing is sent that is not in order
+
+
+def spoil_weights(folder: Path) -> None:
+    data = bytearray((folder / hub.WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (folder / hub.WEIGHTS).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: (folder / hub.METRICS).unlink(), "no metrics.json, .* run python train/evaluate.py"),
+        (lambda folder: (folder / hub.METRICS).write_text("{}"), "not what train/evaluate.py writes"),
+        (lambda folder: TINY["conv"]().save_pretrained(folder), "measured on other weights"),
+        (spoil_weights, "SHA-256 differs"),
+        (lambda folder: (folder / hub.CONFIG).write_text("{}"), "names no model_class"),
+        (lambda folder: (folder / hub.CARD).unlink(), "README.md"),
+        (lambda folder: (folder / hub.CARD).write_text("# hello"), "no front matter"),
+        (lambda folder: (folder / hub.CARD).write_text("---\ntags: []\n---\n"), "names no license"),
+        (lambda folder: (folder / hub.CARD).write_text("---\n{:\n---\n"), "front matter cannot be read"),
+        (lambda folder: (folder / hub.LATENTS).write_bytes(b"x" * 100), "SHA-256 differs"),
+    ],
+)
+def test_local_faults_stop_a_push(
+    spoil: Callable[[Path], object], sentence: str, server: HubServer, push: Run, folder: Path
+) -> None:
+    spoil(folder)
+    assert re.search(sentence, push())
+    assert server.requests == [], "the hub heard nothing of it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--repo_id", "a/b/c"], "no repository name like user/name"),
+        (["--model", "user/elsewhere"], "is no folder"),
+    ],
+)
+def test_bad_arguments_stop_a_push(arguments: list[str], sentence: str, server: HubServer, push: Run) -> None:
+    assert sentence in push(*arguments)
+    assert server.requests == []
+
+
+# What the hub may do to a push: (fault, what is said)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault", "sentence"),
+    [
+        ("POST /api/repos/create", 401, "does not accept the token"),
+        ("POST /api/repos/create", 403, "may not write there"),
+        ("POST /api/repos/create", 503, "answered 503"),
+        ("POST /api/repos/create", Fault(html=True), "not the hub's"),
+        ("POST /api/models/user/name/commit/.*", 403, "may not write there"),
+        ("POST /api/models/user/name/tag/.*", 500, "arrived as commit .* without the tag"),
+    ],
+)
+def test_a_hub_that_refuses_a_push(
+    pattern: str, fault: Fault | int, sentence: str, server: HubServer, push: Run
+) -> None:
+    server.fail(pattern, fault, times=None)
+    printed = push("--tag", "v1")
+    assert re.search(sentence, printed), printed
+    assert "user/name" in printed
+
+
+def test_no_token(server: HubServer, push: Run) -> None:
+    assert "log in" in push(token=None)
+
+
+def test_somebody_elses_repository(server: HubServer, push: Run) -> None:
+    assert "may not write there" in push("--repo_id", "other/name")
+
+
+def test_visibility_is_never_changed_silently(server: HubServer, push: Run) -> None:
+    server.add_repo("user/name")
+    assert "exists and is public, but private was asked for" in push("--private")
+    assert len(server.commits("user/name")) == 1
+
+
+def test_a_tag_is_never_moved(server: HubServer, push: Run) -> None:
+    push("--tag", "v1")
+    assert "has a tag v1 already" in push("--tag", "v1")
+
+
+def test_a_lost_commit_answer(server: HubServer, push: Run, load: Run, vae: VAE) -> None:
+    server.fail("POST /api/models/user/name/commit/.*", Fault(lost=True))
+    assert "Sent to" in push()
+    assert load().strip() == loaded(vae)
+
+
+def test_a_lost_commit_answer_without_retries(server: HubServer, push: Run) -> None:
+    server.fail("POST /api/models/user/name/commit/.*", Fault(lost=True))
+    assert "may or may not have arrived; run the same command again" in push(HF_HUB_DISABLE_XET="1")
+    assert "Sent to" in push(HF_HUB_DISABLE_XET="1")
+    assert len(server.commits("user/name")) == 2
+
+
+# What the hub may do to a pull: what is said, or that it heals
+
+
+@pytest.fixture
+def published(server: HubServer, folder: Path) -> HubServer:
+    server.put("user/name", {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+    return server
+
+
+HEALS = [
+    ("HEAD .*config.json", 503, 2),
+    ("GET /user/.*config.json", 503, 2),
+    ("GET /user/.*model.safetensors", 503, 2),
+    ("GET /user/.*model.safetensors", Fault(cut_off=1000), 2),
+    ("GET /user/.*model.safetensors", Fault(resized=-7), 2),
+    ("GET /user/.*model.safetensors", Fault(resized=7), 2),
+    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), 1),
+    ("GET /user/.*config.json", Fault(slow=3), 1),
+    ("HEAD .*config.json", Fault(lost=True), 1),
+    ("GET /user/.*model.safetensors", Fault(lost=True), 1),
+    ("HEAD .*model.safetensors", Fault(html=True), 1),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fault", "times"), HEALS, ids=str)
+def test_passing_faults_heal(
+    pattern: str, fault: Fault | int, times: int, published: HubServer, load: Run, vae: VAE
+) -> None:
+    published.fail(pattern, fault, times=times)
+    assert load().strip() == loaded(vae)
+
+
+LASTS = [
+    ("HEAD .*config.json", 503, "DownloadError", "cannot be reached"),
+    ("GET /user/.*config.json", 503, "DownloadError", "failed to deliver config.json"),
+    ("GET /user/.*model.safetensors", 500, "DownloadError", "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(cut_off=1000), "DownloadError", "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(resized=-7), "DownloadError", "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), "WeightsError", "arrived twice"),
+    ("HEAD .*config.json", Fault(lost=True), "DownloadError", "failed to deliver config.json"),
+    ("HEAD .*config.json", 401, "NotFoundError", "log in"),
+    ("HEAD .*config.json", 403, "NotFoundError", "log in"),
+    ("HEAD .*config.json", Fault(html=True), "DownloadError", "cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fault", "error", "sentence"), LASTS, ids=str)
+def test_lasting_faults_are_said(
+    pattern: str, fault: Fault | int, error: str, sentence: str, published: HubServer, load: Run
+) -> None:
+    published.fail(pattern, fault, times=None)
+    started = time.monotonic()
+    printed = load()
+    assert printed.startswith(f"{error} user/name"), printed
+    assert sentence in printed
+    assert time.monotonic() - started < 40, "10 seconds to start, 30 to give up"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["user/nothing"], "is not on .*, or it is private"),
+        (["user/name", "revision=v9"], "no revision 'v9'"),
+        (["user/empty"], "has no config.json"),
+        (["user/gated"], "is gated"),
+        (["user/private"], "or it is private"),
+    ],
+)
+def test_what_is_not_there(arguments: list[str], sentence: str, published: HubServer, load: Run) -> None:
+    published.add_repo("user/empty")
+    published.add_repo("user/gated", gated=True)
+    published.add_repo("user/private", private=True)
+    printed = load(*arguments)
+    assert printed.startswith(f"NotFoundError {arguments[0]}")
+    assert re.search(sentence, printed), printed
+
+
+def test_no_network_and_a_cold_cache(load: Run) -> None:
+    assert "cannot be reached" in load(HF_ENDPOINT="http://127.0.0.1:9")
+    assert "we are offline" in load(HF_HUB_OFFLINE="1")
+
+
+def test_a_pickle_is_never_read(published: HubServer, load: Run) -> None:
+    files = dict(published.files("user/name"))
+    published.put("user/pickled", {hub.CONFIG: files[hub.CONFIG], "pytorch_model.bin": b"\x80\x04"})
+    assert "has no model.safetensors" in load("user/pickled")
+    assert not [request for request in published.requests if "pytorch_model.bin" in request]
+
+
+def test_a_damaged_cache_entry_is_fetched_once_more(published: HubServer, load: Run, vae: VAE, tmp_path: Path) -> None:
+    load()
+    [blob] = (path for path in (tmp_path / "home").rglob("snapshots/*/model.safetensors"))
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.resolve().write_bytes(data)
+    assert load().strip() == loaded(vae)
+    assert load(HF_HUB_OFFLINE="1").strip() == loaded(vae), "the cache has been mended"
+
+
+# The app
+
+
+@pytest.mark.browser
+def test_the_app_takes_models_from_the_hub(published: HubServer, browser: object, tmp_path: Path) -> None:
+    from conftest import App
+
+    environment = {**published.env(tmp_path / "home"), "HFVAE_MODELS": "user/name, user/nothing"}
+    app = App(tmp_path / "log", **{name: value for name, value in environment.items() if os.environ.get(name) != value})
+    page = browser.new_page()  # type: ignore[attr-defined]
+    page.goto(app.url)
+    page.wait_for_function("document.documentElement.dataset.ready")
+    assert page.locator("#model option").all_inner_texts() == ["user/name · 3 latents · ContinuousBernoulli"]
+    page.get_by_text("user/nothing is not on").wait_for()
+    page.close()
+    app.stop()

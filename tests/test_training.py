@@ -1,0 +1,172 @@
+"""`train/fit.py` as a user runs it, in a process of its own, and the parts it is made of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import LIKELIHOOD_TYPES, REPOSITORY, TINY
+from lightning import Trainer
+
+from hfvae import VAE, DenseVAE, hub, load
+from hfvae.training import VAETraining
+
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(REPOSITORY / "train" / "fit.py"), *arguments]
+
+
+def fit(mnist_dir: Path, *arguments: str) -> str:
+    environment = {**os.environ, "HFVAE_DATA_DIR": str(mnist_dir)}
+    done = subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def short(root: Path, epochs: int = 1) -> list[str]:
+    return [
+        f"--trainer.default_root_dir={root}",
+        f"--trainer.max_epochs={epochs}",
+        "--trainer.limit_train_batches=5",
+        "--trainer.limit_val_batches=2",
+        "--trainer.log_every_n_steps=1",
+        "--data.batch_size=32",
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A short run of the dense recipe: its folder and what it printed."""
+    root = tmp_path_factory.mktemp("run")
+    return root, fit(mnist_dir, *short(root, epochs=2))
+
+
+@pytest.mark.mnist
+def test_a_run_leaves_logs_checkpoints_and_a_hub_folder(run: tuple[Path, str]) -> None:
+    root, printed = run
+    assert {path.name for path in root.iterdir()} == {"logs", "checkpoints", "pretrained"}
+    assert {path.name for path in (root / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for following in ("python app.py --model", "python train/evaluate.py --model"):
+        assert f"{following} {root / 'pretrained'}" in printed
+    vae = load(root / "pretrained", device="cpu")
+    assert isinstance(vae, DenseVAE)
+    best = DenseVAE.load_from_checkpoint(root / "checkpoints" / "best.ckpt")
+    assert not best.training
+    assert best.config == vae.config
+    assert all(torch.equal(a, b) for a, b in zip(best.parameters(), vae.parameters(), strict=True))
+    assert hub.Source(root / "pretrained").latents().mean.shape == (10_000, 2)
+
+
+@pytest.mark.mnist
+def test_tensorboard_has_the_bound_and_the_pictures(run: tuple[Path, str]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run[0] / "logs"))
+    events.Reload()
+    scalars, pictures = set(events.Tags()["scalars"]), set(events.Tags()["images"])
+    assert {f"{stage}/{part}" for stage in ("train", "val") for part in ("elbo", "rate", "distortion")} <= scalars
+    assert pictures == {"reconstructions", "samples", "latents"}
+
+
+@pytest.mark.mnist
+def test_resuming(run: tuple[Path, str], mnist_dir: Path, tmp_path: Path) -> None:
+    fresh = fit(mnist_dir, "--ckpt_path=last", *short(tmp_path))
+    assert "Restored" not in fresh
+    resumed = fit(mnist_dir, "--ckpt_path=last", *short(tmp_path, epochs=2))
+    assert "Restored all states" in resumed
+    steps = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert steps == 10
+
+
+@pytest.mark.mnist
+def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "HFVAE_DATA_DIR": str(mnist_dir)}
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(
+            command(*short(tmp_path, epochs=100_000)), env=environment, stdout=output, stderr=output
+        )
+        for _ in range(600):
+            time.sleep(0.1)
+            if last.exists():
+                break
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert process.returncode == 1
+    assert f"Saved {last}" in (tmp_path / "output").read_text()
+    vae = VAE.load_from_checkpoint(last)
+    assert all(parameter.isfinite().all() for parameter in vae.parameters())
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_recipe_runs(config: Path, mnist_dir: Path, tmp_path: Path) -> None:
+    fit(mnist_dir, "--config", str(config), f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true")
+
+
+@pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
+@pytest.mark.parametrize("kind", sorted(TINY))
+def test_loss_falls(kind: str, likelihood_type: str, tmp_path: Path) -> None:
+    vae = TINY[kind](likelihood_type=likelihood_type)
+    x = (torch.rand(1, 1, 28, 28) > 0.7).float().expand(64, 1, 28, 28).contiguous()
+    with torch.no_grad():
+        before = vae.elbo(x).elbo.mean()
+    trainer = Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+    )
+    loader = torch.utils.data.DataLoader([(x, 0)] * 60, batch_size=None)
+    trainer.fit(VAETraining(vae, learning_rate=0.01), loader, loader)
+    with torch.no_grad():
+        assert vae.elbo(x).elbo.mean() > before + 50
+
+
+def test_beta_and_warm_up_weigh_the_rate() -> None:
+    vae = TINY["dense"](beta=4.0)
+    training = VAETraining(vae)
+    training.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    x = torch.rand(8, 1, 28, 28)
+    torch.manual_seed(0)
+    loss = training.training_step((x, x))
+    torch.manual_seed(0)
+    bound = vae.elbo(x)
+    torch.testing.assert_close(loss, (bound.distortion + 4 * bound.rate).mean())
+    assert VAETraining(vae, kl_warmup_epochs=4).rate_weight == 1.0, "a quarter of beta in the first of four epochs"
+
+
+@pytest.mark.parametrize("options", [{"learning_rate": 0.0}, {"warmup": 1.0}, {"kl_warmup_epochs": -1}])
+def test_bad_settings(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        VAETraining(TINY["dense"](), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04"])
+def test_a_checkpoint_that_is_none(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(hub.HubError, match=str(path)):
+        VAE.load_from_checkpoint(path)
+
+
+def test_a_foreign_or_hostile_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(hub.WeightsError, match="not a whole checkpoint"):
+        VAE.load_from_checkpoint(path)
+    torch.save({"state_dict": {}, "hfvae": os.system}, path)
+    with pytest.raises(hub.WeightsError, match="not a whole checkpoint"):
+        VAE.load_from_checkpoint(path)

@@ -1,0 +1,167 @@
+"""Measure a model with the one protocol for all of them; write metrics.json, figures and the model card.
+
+    python train/evaluate.py --model runs/mnist_dense/pretrained
+    python train/evaluate.py --model user/name --num_samples 5000
+
+Bernoulli models are measured on one dynamic binarisation of the test set, all others on its dequantised grey levels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))  # so that a clone works without installing the package
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from hfvae import (  # noqa: E402
+    VAE,
+    MNISTDataModule,
+    __version__,
+    encode_loader,
+    evaluation,
+    generate,
+    hub,
+    plots,
+    reconstruct,
+)
+from hfvae.zoo import pick_device  # noqa: E402
+
+NEIGHBOURS = 15
+NEIGHBOUR_CODES = 20_000
+IMAGES = "10,000 test images"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure a model; write metrics.json, figures and the model card.")
+    parser.add_argument("--model", required=True, metavar="DIR_OR_REPO", help="folder, bundled name or user/name")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub repository")
+    parser.add_argument("--data_dir", help="the folder above MNIST/raw (default: $HFVAE_DATA_DIR, else data)")
+    parser.add_argument("--num_samples", type=int, default=1000, help="importance samples an image")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the data and of the latent draws")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--output", help="where to write (default: the model's folder; for a repo, runs/user--name)")
+    arguments = parser.parse_args()
+    try:
+        if arguments.num_samples < 1:
+            raise ValueError(f"--num_samples must be at least 1, got {arguments.num_samples}")
+        folder = evaluate(arguments)
+    except (hub.HubError, FileNotFoundError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    print(f"\nWrote {folder / hub.METRICS}, {folder / 'figures'} and {folder / hub.CARD}. Next:")
+    print(f"  python train/push.py --model {folder} --repo_id user/name")
+
+
+def evaluate(arguments: argparse.Namespace) -> Path:
+    source = hub.Source(arguments.model, revision=arguments.revision)
+    vae = VAE.from_pretrained(arguments.model, revision=arguments.revision, device=pick_device(arguments.device))
+    folder = Path(arguments.output) if arguments.output else source.folder
+    if folder is None:
+        folder = Path("runs") / arguments.model.replace("/", "--")
+    binary = vae.likelihood_type == "Bernoulli"
+    options: dict[str, Any] = {"binarize": "dynamic"} if binary else {"dequantize": True}
+    data = MNISTDataModule(arguments.data_dir, batch_size=64, seed=arguments.seed, **options)
+    data.prepare_data()
+    data.setup()
+    metrics = measure(vae, data, arguments.num_samples, arguments.seed)
+    for metric in metrics.values():
+        if isinstance(metric["value"], int | float):
+            print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
+    if folder != source.folder:
+        vae.cpu().save_pretrained(folder)
+    record = {
+        "command": f"python train/evaluate.py --model {arguments.model} --num_samples {arguments.num_samples}",
+        "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
+        "seed": arguments.seed,
+        "versions": {"hfvae": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "metrics": metrics,
+    }
+    (folder / hub.METRICS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    draw_figures(vae, data, folder / hub.FIGURES)
+    hub.write_card(folder)
+    return folder
+
+
+def measure(vae: VAE, data: MNISTDataModule, num_samples: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Every figure with its unit and the protocol it was measured by."""
+    binary = vae.likelihood_type == "Bernoulli"
+    pixels = "one dynamic binarisation" if binary else "dequantised (k + u) / 256"
+    bounded = ", lambda in [1e-4, 1 - 1e-4]" if vae.likelihood_type == "ContinuousBernoulli" else ""
+    likelihood = f"{IMAGES}, {pixels}{bounded}, seed {seed}"
+    codes = f"posterior means of {IMAGES} ({pixels})"
+    test = evaluation.Encoded(*encode_loader(vae, data.test_dataloader(), return_targets=True))
+    train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(NEIGHBOUR_CODES), return_targets=True))
+    bound = evaluation.mean_bound(vae, data.test_dataloader(), seed)
+    nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
+    nats = "nats per image"
+
+    def metric(name: str, value: float | list[float], unit: str, protocol: str) -> dict[str, Any]:
+        return {"name": name, "value": value, "unit": unit, "protocol": protocol}
+
+    return {
+        "elbo": metric("ELBO", bound.elbo.item(), nats, f"{likelihood}, one posterior draw an image"),
+        "rate": metric("Rate", bound.rate.item(), nats, f"KL(q(z|x) || p(z)) in closed form; {likelihood}"),
+        "distortion": metric("Distortion", bound.distortion.item(), nats, f"{likelihood}, one posterior draw an image"),
+        "nll": metric("NLL", nll.item(), nats, f"{likelihood}, importance-weighted, {num_samples} samples an image"),
+        "active_units": metric(
+            "Active units",
+            int(evaluation.active_units(test.mean).sum()),
+            f"of {vae.latent_dim}",
+            f"variance of the mean above {evaluation.ACTIVE_VARIANCE}; {codes}",
+        ),
+        "latent_kl": metric("KL of each latent", evaluation.latent_kl(test).tolist(), nats, codes),
+        "knn_accuracy": metric(
+            "15-NN accuracy",
+            evaluation.knn_accuracy(train, test, NEIGHBOURS),
+            "",
+            f"{codes}, {NEIGHBOUR_CODES:,} training codes as neighbours",
+        ),
+        "probe_accuracy": metric(
+            "Linear-probe accuracy",
+            evaluation.linear_probe_accuracy(train, test),
+            "",
+            f"logistic regression on {NEIGHBOUR_CODES:,} standardised training codes; {codes}",
+        ),
+        "reconstruction_mse": metric(
+            "Reconstruction error",
+            evaluation.reconstruction_error(vae, data.test_dataloader()),
+            "mean squared, a pixel",
+            f"picture of the posterior mean against {IMAGES} ({pixels})",
+        ),
+    }
+
+
+def draw_figures(vae: VAE, data: MNISTDataModule, folder: Path) -> None:
+    """reconstructions, samples, latents and traversals, as PNG."""
+    folder.mkdir(exist_ok=True)
+    x, _ = next(iter(data.test_dataloader()))
+    z_mu, _, y = encode_loader(vae, data.test_dataloader(), return_targets=True)
+    axes = ("z1", "z2") if vae.latent_dim == 2 else ("principal direction 1", "principal direction 2")
+    figures = {
+        "reconstructions": plots.reconstructions(x[:12], reconstruct(vae, x[:12])),
+        "samples": plots.image_grid(generate(vae, 60, generator=torch.Generator().manual_seed(0)), columns=12),
+        "latents": plots.latent_scatter(evaluation.plane(z_mu), y, axes),
+        "traversals": plots.image_grid(generate(vae, z=traversals(z_mu)), columns=11),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=80)
+
+
+def traversals(z_mu: Tensor, rows: int = 6, steps: int = 11) -> Tensor:
+    """(rows * steps, latent_dim): each of the most active latents from -3 to 3, the others at 0."""
+    ranked = z_mu.var(0).argsort(descending=True)[:rows]
+    z = torch.zeros(len(ranked), steps, z_mu.shape[1])
+    for row, latent in enumerate(ranked):
+        z[row, :, latent] = torch.linspace(-3, 3, steps)
+    return z.flatten(0, 1)
+
+
+if __name__ == "__main__":
+    main()
