@@ -175,7 +175,7 @@ def _front_matter(name: str, evaluation: Mapping[str, Any] | None) -> ModelCardD
         pipeline_tag="unconditional-image-generation",
         datasets=["ylecun/mnist"],
         tags=list(_TAGS),
-        model_name=name,
+        model_name=name if results else None,
         eval_results=results,
     )
 

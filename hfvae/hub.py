@@ -277,10 +277,10 @@ class Source:
 
     def _explain(self, filename: str, error: Exception) -> HubError:
         """The same failure in this project's words."""
-        hub = constants.ENDPOINT
+        hub, status = constants.ENDPOINT, _status(error)
         if isinstance(error, GatedRepoError):
             return NotFoundError(f"{self} is gated on {hub}: ask for access on its page, then log in (hf auth login)")
-        if isinstance(error, RepositoryNotFoundError):
+        if isinstance(error, RepositoryNotFoundError) or status in (401, 403):
             return NotFoundError(
                 f"{self} is not on {hub}, or it is private: check the name, or log in (hf auth login, or HF_TOKEN)"
             )
@@ -288,13 +288,24 @@ class Source:
             return NotFoundError(f"{self.place} has no revision {self.revision!r} on {hub}: check the branch or tag")
         if isinstance(error, RemoteEntryNotFoundError):
             return NotFoundError(f"{self} has no {filename} on {hub}: it is not a model that hfvae pushed")
+        if isinstance(error, HFValidationError):
+            return NotFoundError(f"{self.place} is neither a folder nor a repo id like user/name: {error}")
         if isinstance(error, LocalEntryNotFoundError):
             if constants.HF_HUB_OFFLINE or self._options["local_files_only"]:
                 return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
-            return DownloadError(f"{self}: {hub} cannot be reached and {filename} is not in the cache: try again later")
-        if isinstance(error, HFValidationError):
-            return NotFoundError(f"{self.place} is neither a folder nor a repo id like user/name: {error}")
-        return DownloadError(f"{self}: {hub} failed to deliver {filename}: {error}. Try again later")
+            said = f"answers {status}" if status else "cannot be reached"
+            return DownloadError(f"{self}: {hub} {said} and {filename} is not in the cache: try again later")
+        reason = str(error).partition("\n")[0]
+        return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status at the bottom of an exception; huggingface_hub wraps some of them in others."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code
+        error = error.__cause__
+    return None
 
 
 def _folder(place: str | Path) -> Path | None:

@@ -163,7 +163,7 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
 
     # The hub. The mixin's own loader swallows HTTP errors, loads loosely and reads pickles; `hub` does none of these.
 
-    def save_pretrained(  # type: ignore[override]
+    def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **push_options: Any
     ) -> str | None:
         """Write weights, config and, where there is none yet, a card into a folder, made if missing.

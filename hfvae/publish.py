@@ -6,18 +6,21 @@ Nothing is created on the hub until everything local has been found in order.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
-from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from . import card, hub
 
 Answer = TypeVar("Answer")
+_PAUSES = (1.0, 3.0)  # seconds between the tries of a commit
 _FILES = [hub.CONFIG, hub.WEIGHTS, hub.LATENTS, hub.METRICS, hub.TRAINING, hub.CARD, f"{hub.FIGURES}/*.png"]
 
 
@@ -88,7 +91,7 @@ def push(
     sdk = "gradio" if repo_type == "space" else None
     url = _ask(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, sdk, private))
     for name, value in (variables or {}).items():
-        _ask(repo_id, "nothing was sent", lambda name=name, value=value: api.add_space_variable(repo_id, name, value))
+        _ask(repo_id, "nothing was sent", partial(api.add_space_variable, repo_id, name, value))
     if tag is not None:
         refs = _ask(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
         if tag in {ref.name for ref in refs.tags}:
@@ -103,7 +106,11 @@ def push(
     commit = _ask(
         repo_id,
         "the files may or may not have arrived; run the same command again, it sends only what differs",
-        lambda: api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision),
+        lambda: _insist(
+            lambda: api.create_commit(
+                repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision
+            )
+        ),
     )
     if tag is not None:
         _ask(
@@ -149,6 +156,20 @@ def _ask(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
     except json.JSONDecodeError as error:
         reason = f"{constants.ENDPOINT} gave an answer that is not the hub's ({error}); check HF_ENDPOINT"
     raise PushError(f"{repo_id}: {reason}; {state}")
+
+
+def _insist(commit: Callable[[], Answer]) -> Answer:
+    """Try a commit up to three times. Should an answer have been lost, the next try finds nothing to change."""
+    for pause in _PAUSES:
+        try:
+            return commit()
+        except httpx2.TransportError:
+            time.sleep(pause)
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                raise
+            time.sleep(pause)
+    return commit()
 
 
 def _check_metrics(folder: Path) -> None:

@@ -112,6 +112,22 @@ def test_every_recipe_runs(config: Path, mnist_dir: Path, tmp_path: Path) -> Non
     fit(mnist_dir, "--config", str(config), f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true")
 
 
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--data.data_dir=nowhere", "MNIST could not be downloaded"),
+        ("--model.vae.init_args.latent_dim=0", "latent_dim must be between 1 and"),
+        ("--data.binarize=dynamic", "give one of them"),
+    ],
+)
+def test_bad_settings_end_in_a_sentence(argument: str, sentence: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(command(argument), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
 @pytest.mark.parametrize("kind", sorted(TINY))
 def test_loss_falls(kind: str, likelihood_type: str, tmp_path: Path) -> None:

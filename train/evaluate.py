@@ -62,6 +62,7 @@ def main() -> None:
 def evaluate(arguments: argparse.Namespace) -> Path:
     source = hub.Source(arguments.model, revision=arguments.revision)
     vae = VAE.from_pretrained(arguments.model, revision=arguments.revision, device=pick_device(arguments.device))
+    vae.to(memory_format=torch.channels_last)  # twice as fast through convolutions on a CPU
     folder = Path(arguments.output) if arguments.output else source.folder
     if folder is None:
         folder = Path("runs") / arguments.model.replace("/", "--")

@@ -75,14 +75,18 @@ def main() -> None:
     if not any(argument.split("=")[0] == "--config" for argument in sys.argv):
         recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
         sys.argv[1:1] = ["--config", recipe]
-    cli = FitCLI(
-        VAETraining,
-        MNISTDataModule,
-        run=False,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
-    )
+    try:
+        cli = FitCLI(
+            VAETraining,
+            MNISTDataModule,
+            run=False,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
+        )
+        cli.datamodule.prepare_data()
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
     started = time.monotonic()
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
     if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
