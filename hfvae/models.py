@@ -42,7 +42,7 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
     """p(z) = N(0, I), p(x|z) of some likelihood, q(z|x) = N(mu(x), diag sigma(x)^2).
 
     Subclasses bring the networks; `DenseVAE` and `ConvVAE` are two. A subclass's constructor arguments must be plain
-    JSON values, since config.json is the constructor call.
+    JSON values, since config.json is the constructor call, and whatever it computes must be in its state_dict.
 
     Attributes:
         encoder: network (B, *image_shape) -> (B, 2 * latent_dim), the posterior's means and log standard deviations.
@@ -394,7 +394,8 @@ def _build(cls: type[VAE], class_name: str, arguments: dict[str, Any], where: st
     if not issubclass(kind, cls):
         raise hub.ConfigError(f"{where} holds a {class_name}, not a {cls.__name__}: use hfvae.load, or {class_name}")
     try:
-        return kind(**arguments)
+        with torch.device("meta"):  # no memory, no initialisation that the weights would replace, no random numbers
+            return kind(**arguments)
     except (TypeError, ValueError) as error:
         raise hub.ConfigError(f"{where}: {class_name} cannot be built from its config: {error}") from error
 
@@ -405,8 +406,11 @@ def _subclasses(cls: type[VAE]) -> list[type[VAE]]:
 
 
 def _load_strictly(vae: VAE, weights: dict[str, Tensor], where: str) -> None:
+    """Give a model on the meta device its weights, in the model's own dtypes."""
+    dtypes = {name: value.dtype for name, value in vae.state_dict().items()}
+    cast = {name: value.to(dtypes.get(name, value.dtype)) for name, value in weights.items()}
     try:
-        vae.load_state_dict(weights, strict=True)
+        vae.load_state_dict(cast, strict=True, assign=True)
     except RuntimeError as error:
         raise hub.WeightsError(f"{where}: the weights do not fit the config: {error}") from error
 

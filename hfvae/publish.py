@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -102,15 +102,16 @@ def push(
             "nothing was sent",
             lambda: api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True),
         )
-    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+
+    def commit_once() -> CommitInfo:
+        # fresh operations: used ones remember what the repository held before
+        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+        return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
+
     commit = _ask(
         repo_id,
         "the files may or may not have arrived; run the same command again, it sends only what differs",
-        lambda: _insist(
-            lambda: api.create_commit(
-                repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision
-            )
-        ),
+        lambda: _insist(commit_once),
     )
     if tag is not None:
         _ask(

@@ -171,6 +171,9 @@ class Person:
             mouse.move(box["x"] + x, box["y"] + y, steps=6)
         mouse.up()
 
+    def choose(self, model: str) -> None:
+        self.page.locator("#model").select_option(model)
+
     def open(self, tab: str) -> None:
         self.page.get_by_role("tab", name=tab).click()
 
@@ -224,6 +227,7 @@ def test_undo(person: Person) -> None:
 
 @pytest.mark.browser
 def test_sliders(person: Person) -> None:
+    person.choose(DENSE)
     person.open("Sliders")
     first = person.wait_for_change("#generated", [0] * 784)
     sliders = person.page.locator("#sliders input[type=range]")
@@ -240,6 +244,7 @@ def test_sliders(person: Person) -> None:
 
 @pytest.mark.browser
 def test_map_click_decodes_and_moves_the_sliders(person: Person) -> None:
+    person.choose(DENSE)
     person.open("Latent map")
     person.page.wait_for_function(
         """() => document.querySelector("#map canvas").getContext("2d")
@@ -258,10 +263,11 @@ def test_map_click_decodes_and_moves_the_sliders(person: Person) -> None:
 
 @pytest.mark.browser
 def test_switching_the_model(person: Person) -> None:
+    person.choose(DENSE)
     person.draw((140, 40), (140, 240))
     person.page.wait_for_timeout(500)
     two = person.pixels("#reconstruction")
-    person.page.locator("#model").select_option(CONV)
+    person.choose(CONV)
     person.wait_for_change("#reconstruction", two)
     person.open("Sliders")
     inputs = person.page.locator("#sliders input[type=range]")

@@ -1,0 +1,129 @@
+"""The model card: what we write, and whose text it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY
+from huggingface_hub import ModelCard
+
+from hfvae import card, hub
+
+EVALUATION: dict[str, Any] = {
+    "command": "python train/evaluate.py --model here",
+    "versions": {"hfvae": "0.1.0", "torch": "2.14"},
+    "metrics": {
+        "elbo": {"name": "ELBO", "value": 1234.567, "unit": "nats per image", "protocol": "dequantised"},
+        "latent_kl": {"name": "KL of each latent", "value": [1.0, 2.0], "unit": "nats", "protocol": "all"},
+        "knn_accuracy": {"name": "15-NN accuracy", "value": 0.87654, "unit": "", "protocol": "of means"},
+        "active_units": {"name": "Active units", "value": 2, "unit": "of 2", "protocol": "variance"},
+    },
+}
+TRAINING = {
+    "command": "python train/fit.py --trainer.max_epochs 3",
+    "recipe": "model:\n  vae: {}",
+    "epochs": 3,
+    "minutes": 1.5,
+    "device": "CPU, 2 threads",
+    "precision": "bf16-mixed",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "my-model"
+    TINY["dense"]().save_pretrained(folder)
+    return folder
+
+
+def evaluate(folder: Path, **changes: Any) -> None:
+    (folder / hub.METRICS).write_text(json.dumps(EVALUATION | changes))
+    (folder / hub.TRAINING).write_text(json.dumps(TRAINING))
+    (folder / hub.FIGURES).mkdir(exist_ok=True)
+    (folder / hub.FIGURES / "samples.png").touch()
+    hub.write_card(folder)
+
+
+def text(folder: Path) -> str:
+    return (folder / hub.CARD).read_text()
+
+
+def test_a_fresh_card_is_valid_and_says_what_is_missing(folder: Path) -> None:
+    data = card.checked(text(folder)).data.to_dict()
+    assert (data["library_name"], data["license"], data["datasets"]) == ("hfvae", "mit", ["ylecun/mnist"])
+    assert {"vae", "mnist"} <= set(data["tags"])
+    assert "# my-model" in text(folder)
+    assert "Not evaluated yet" in text(folder)
+
+
+def test_measured_numbers_stand_on_the_card_and_in_the_model_index(folder: Path) -> None:
+    evaluate(folder)
+    written = text(folder)
+    for line in (
+        "| ELBO | 1234.57 nats per image | dequantised |",
+        "| 15-NN accuracy | 0.8765  | of means |",
+        "| Active units | 2 of 2 | variance |",
+        "python train/fit.py --trainer.max_epochs 3",
+        "model:\n  vae: {}",
+        "3 epochs in 1.5 minutes",
+        "](figures/samples.png)",
+        "lambda kept in [1e-4, 1 - 1e-4]",
+    ):
+        assert line in written
+    assert "figures/latents.png" not in written, "a figure that is not there"
+    results = {result.metric_type: result.metric_value for result in ModelCard(written).data.eval_results or []}
+    assert results == {"elbo": 1234.567, "knn_accuracy": 0.87654, "active_units": 2}
+
+
+def test_text_written_by_hand_stays(folder: Path) -> None:
+    evaluate(folder)
+    path = folder / hub.CARD
+    edited = text(folder).replace("# my-model\n", "# My model\n\nWhat I think of it: **good**.\n")
+    edited = edited.replace("license: mit", "license: apache-2.0\nlanguage: en").replace("- vae\n", "- vae\n- mine\n")
+    begin, end = edited.index("<!-- hfvae:limits -->"), edited.index("<!-- /hfvae:limits -->") + 24
+    path.write_text(edited[:begin] + edited[end:] + "\n## Thanks\n\nTo everybody.\n")
+    better = {**EVALUATION["metrics"], "elbo": {**EVALUATION["metrics"]["elbo"], "value": 1300.0}}
+    evaluate(folder, metrics=better)
+    written = text(folder)
+    assert "What I think of it: **good**." in written
+    assert written.endswith("## Thanks\n\nTo everybody.\n")
+    assert "1300.00 nats" in written
+    assert "1234.57" not in written
+    assert "hfvae:limits" not in written, "a part that was deleted stays away"
+    data = ModelCard(written).data.to_dict()
+    assert (data["license"], data["language"]) == ("apache-2.0", "en")
+    assert "mine" in data["tags"]
+    assert "value: 1300.0" in written
+    hub.write_card(folder)
+    assert text(folder) == written, "writing it again changes nothing"
+
+
+def test_a_card_without_our_marks_keeps_its_body(folder: Path) -> None:
+    (folder / hub.CARD).write_text("---\nlicense: mit\n---\n\nAll mine.\n")
+    evaluate(folder)
+    assert text(folder).endswith("---\n\nAll mine.\n")
+    assert "value: 1234.567" in text(folder)
+
+
+@pytest.mark.parametrize("likelihood_type", ["Bernoulli", "Gaussian"])
+def test_limits_name_the_protocol(likelihood_type: str, tmp_path: Path) -> None:
+    TINY["conv"](likelihood_type=likelihood_type).save_pretrained(tmp_path)
+    assert ("dynamically binarised" in text(tmp_path)) == (likelihood_type == "Bernoulli")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("no front matter", "no front matter"),
+        ("---\ntags: []\n---\n", "names no license"),
+        ("---\n{:\n---\n", "cannot be read"),
+        ("---\nlicense: mit\n", "cannot be read|names no license"),
+        ("---\n- a list\n---\n", "cannot be read"),
+    ],
+)
+def test_what_no_hub_would_take(content: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        card.checked(content)

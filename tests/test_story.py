@@ -1,0 +1,104 @@
+"""The README's story, as a newcomer lives it: fit, evaluate, push, load by name, show; then with the cable out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, App
+from hub_server import HubServer
+
+from hfvae import hub, plots
+from hfvae.evaluation import plane
+
+LOAD = """
+from hfvae import ConvVAE
+vae = ConvVAE.from_pretrained("user/name", revision="v1")
+print(vae.latent_dim, vae.training)
+"""
+
+
+@pytest.mark.mnist
+@pytest.mark.browser
+@pytest.mark.timeout(400)
+def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Path) -> None:
+    with HubServer() as server:
+        environment = {
+            **server.env(tmp_path / "home", "hf_user"),
+            "HFVAE_DATA_DIR": str(mnist_dir),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+
+        def python(*arguments: str, **more: str) -> str:
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=tmp_path,
+                env={**environment, **more},
+                capture_output=True,
+                text=True,
+                timeout=200,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        def script(name: str, *arguments: str) -> str:
+            return python(str(REPOSITORY / "train" / name), *arguments)
+
+        recipe = str(REPOSITORY / "configs" / "mnist_conv.yaml")
+        small = ["--model.vae.init_args.channels=[4,8]", "--model.vae.init_args.hidden_features=[32]"]
+        printed = script(
+            "fit.py", "--config", recipe, "--trainer.max_epochs=1", "--trainer.limit_train_batches=50", *small
+        )
+        folder = "runs/mnist_conv/pretrained"
+        assert f"python train/evaluate.py --model {folder}" in printed
+
+        printed = script("evaluate.py", "--model", folder, "--num_samples", "2")
+        assert f"python train/push.py --model {folder}" in printed
+        check_metrics(tmp_path / folder)
+
+        assert "Sent to" in script("push.py", "--model", folder, "--repo_id", "user/name", "--tag", "v1")
+        assert {"metrics.json", "training.json", "figures/latents.png"} <= set(server.files("user/name"))
+
+        fresh = {"HF_HOME": str(tmp_path / "another machine"), "HF_TOKEN": ""}
+        assert python("-c", LOAD, **fresh) == "32 False\n"
+        show(browser, tmp_path, {**environment, **fresh})
+        server.close()
+        offline = {**fresh, "HF_HUB_OFFLINE": "1"}
+        assert python("-c", LOAD, **offline) == "32 False\n"
+        show(browser, tmp_path, {**environment, **offline})
+
+
+def show(browser: Any, tmp_path: Path, environment: dict[str, str]) -> None:
+    app = App(tmp_path / "log", "--model", "user/name", **environment)
+    page = browser.new_page()
+    page.goto(app.url)
+    page.wait_for_function("document.documentElement.dataset.ready")
+    assert page.locator("#model option").count() == 1
+    page.close()
+    app.stop()
+
+
+def check_metrics(folder: Path) -> None:
+    record = json.loads((folder / hub.METRICS).read_text())
+    assert record["weights_sha256"] == hub.sha256(folder / hub.WEIGHTS)
+    assert set(record["versions"]) == {"hfvae", "torch", "python"}
+    metrics = record["metrics"]
+    values = {name: metric["value"] for name, metric in metrics.items()}
+    assert values["elbo"] == pytest.approx(-values["rate"] - values["distortion"])
+    assert sum(values["latent_kl"]) == pytest.approx(values["rate"], rel=1e-3)
+    assert -values["nll"] > values["elbo"] - 5
+    assert 0.1 < values["knn_accuracy"] <= 1
+    assert 0.1 < values["probe_accuracy"] <= 1
+    assert 0 <= values["active_units"] <= 32
+    assert "2 samples" in metrics["nll"]["protocol"]
+    for metric in metrics.values():
+        assert metric["protocol"], "no number without its protocol"
+    figures = {path.name for path in (folder / hub.FIGURES).iterdir()}
+    assert figures == {"reconstructions.png", "samples.png", "latents.png", "traversals.png"}
+    assert "| ELBO |" in (folder / hub.CARD).read_text()
+    latents = hub.Source(folder).latents()
+    assert plots.latent_scatter(plane(latents.mean), latents.labels).axes
