@@ -49,7 +49,7 @@ In the app: `python app.py --model {{ place }}`
 | metric | value | protocol |
 |---|---|---|
 {% for metric in metrics.values() if not metric.value is iterable -%}
-| {{ metric.name }} | {{ metric.value | figure }} {{ metric.unit }} | {{ metric.protocol }} |
+| {{ metric.name }} | {{ metric.value | figure }} {{ metric.unit }} | {{ metric.protocol | cell }} |
 {% endfor %}
 Measured with `{{ evaluation.command }}` (hfvae {{ evaluation.versions.hfvae }}, torch {{ evaluation.versions.torch }}).
 {% else -%}
@@ -128,6 +128,7 @@ def render(
     """
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["figure"] = _figure
+    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the table's cell
     body = environment.from_string(_TEMPLATE).render(
         name=name,
         place=place,

@@ -16,7 +16,7 @@ EVALUATION: dict[str, Any] = {
     "command": "python train/evaluate.py --model here",
     "versions": {"hfvae": "0.1.0", "torch": "2.14"},
     "metrics": {
-        "elbo": {"name": "ELBO", "value": 1234.567, "unit": "nats per image", "protocol": "dequantised"},
+        "elbo": {"name": "ELBO", "value": 1234.567, "unit": "nats per image", "protocol": "KL(q || p)"},
         "latent_kl": {"name": "KL of each latent", "value": [1.0, 2.0], "unit": "nats", "protocol": "all"},
         "knn_accuracy": {"name": "15-NN accuracy", "value": 0.87654, "unit": "", "protocol": "of means"},
         "active_units": {"name": "Active units", "value": 2, "unit": "of 2", "protocol": "variance"},
@@ -63,7 +63,7 @@ def test_measured_numbers_stand_on_the_card_and_in_the_model_index(folder: Path)
     evaluate(folder)
     written = text(folder)
     for line in (
-        "| ELBO | 1234.57 nats per image | dequantised |",
+        r"| ELBO | 1234.57 nats per image | KL(q \|\| p) |",
         "| 15-NN accuracy | 0.8765  | of means |",
         "| Active units | 2 of 2 | variance |",
         "python train/fit.py --trainer.max_epochs 3",
