@@ -101,12 +101,26 @@ def active_units(mean: Tensor) -> Tensor:
     return mean.var(0) > ACTIVE_VARIANCE
 
 
-def plane(mean: Tensor) -> Tensor:
-    """Codes (N, L) as points (N, 2): themselves in two dimensions, else projected onto their two main directions."""
-    if mean.shape[1] == 2:
-        return mean
+class Plane(NamedTuple):
+    """A plane in latent space, to draw codes on: for two latents the plane of both."""
+
+    centre: Tensor
+    """(L,)."""
+    directions: Tensor
+    """(L, 2), orthonormal."""
+
+    def project(self, codes: Tensor) -> Tensor:
+        """Codes (N, L) as points (N, 2)."""
+        return (codes - self.centre) @ self.directions
+
+
+def main_plane(mean: Tensor) -> Plane:
+    """The plane of the two directions in which codes (N, L) vary most; two latents are left as they are."""
+    latents = mean.shape[1]
+    if latents == 2:
+        return Plane(torch.zeros(2), torch.eye(2))
     centred = mean - mean.mean(0)
-    return centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [-1, -2]]
+    return Plane(mean.mean(0), torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [-1, -2]])
 
 
 def knn_accuracy(train: Encoded, test: Encoded, neighbours: int = 15) -> float:

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -61,7 +63,8 @@ CHECKPOINT_PREFIX = "vae."
 """What the names of the model's weights begin with in a training checkpoint."""
 
 _PAUSES = (0.5, 1.5)  # seconds before the second and the third try of a download
-_PATIENCE = 20.0  # seconds after which a failed download is not tried again
+_RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
+_PATIENCE = 28.0  # seconds without a byte after which it is given up; the client's own retries may take 25
 
 
 class HubError(Exception):
@@ -262,15 +265,15 @@ class Source:
             raise WeightsError(f"{self}: {filename} is no readable safetensors file: {error}") from error
 
     def _download(self, filename: str, **options: Any) -> Path:
+        options = {**self._options, "revision": self.revision, **options}
         started = time.monotonic()
         pauses = list(_PAUSES)
         while True:
             try:
-                path = hf_hub_download(self.place, filename, revision=self.revision, **{**self._options, **options})
-                return Path(path)
+                return _fetch(self.place, filename, options, patience=_PATIENCE - (time.monotonic() - started))
             except (HfHubHTTPError, httpx2.HTTPError, OSError, HFValidationError) as error:
                 failure = self._explain(filename, error)
-                final = not pauses or time.monotonic() - started > _PATIENCE
+                final = not pauses or time.monotonic() - started > _RETRY_UNTIL
                 if final or not isinstance(failure, DownloadError):
                     raise failure from error
                 time.sleep(pauses.pop(0))
@@ -297,6 +300,38 @@ class Source:
             return DownloadError(f"{self}: {hub} {said} and {filename} is not in the cache: try again later")
         reason = str(error).partition("\n")[0]
         return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
+
+
+def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], patience: float) -> Path:
+    """``hf_hub_download``, given up after `patience` seconds without a byte.
+
+    The client's own time-outs add up to a minute and more. It runs in a thread that may be left behind, and tells of
+    every byte through its progress bar, so a slow line is not taken for a dead one.
+    """
+    alive = time.monotonic()
+    outcome: list[Path | BaseException] = []
+
+    class Pulse(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal alive
+            alive = time.monotonic()
+            return super().update(n)
+
+    def download() -> None:
+        try:
+            outcome.append(Path(hf_hub_download(repo_id, filename, tqdm_class=Pulse, **options)))
+        except BaseException as error:  # handed over to the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=download, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1)
+        if thread.is_alive() and time.monotonic() - alive > patience:
+            raise TimeoutError(f"no answer in {patience:.0f} seconds")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
 
 
 def _status(error: BaseException | None) -> int | None:

@@ -65,7 +65,7 @@ def test_codes(session: Session, model: str) -> None:
     answer = session.codes({"model": model})
     dim = session.exhibits[model].vae.latent_dim
     sizes = {key: len(base64.b64decode(value)) for key, value in answer.items()}
-    assert sizes == {"points": 80_000, "labels": 10_000, "codes": 40_000 * dim}
+    assert sizes == {"codes": 40_000 * dim, "labels": 10_000, "centre": 4 * dim, "directions": 8 * dim}
 
 
 def test_the_most_active_latents_come_first(session: Session) -> None:

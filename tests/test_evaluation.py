@@ -17,6 +17,7 @@ from hfvae.evaluation import (
     knn_accuracy,
     latent_kl,
     linear_probe_accuracy,
+    main_plane,
     mean_bound,
     mean_nll,
     reconstruction_error,
@@ -108,6 +109,16 @@ def test_active_units_and_latent_kl() -> None:
     kl = latent_kl(encoded)
     for got, std, power in zip(kl.tolist(), (0.1, 0.5, 1.0), (1, 1, 1e-4), strict=True):
         assert got == pytest.approx(0.5 * (power + std**2 - 1) - math.log(std), abs=0.05)
+
+
+def test_main_plane() -> None:
+    codes = torch.randn(500, 5) * torch.tensor([1.0, 5.0, 0.1, 3.0, 0.2]) + 7
+    plane = main_plane(codes)
+    torch.testing.assert_close(plane.directions.T @ plane.directions, torch.eye(2), atol=1e-5, rtol=0)
+    assert plane.directions.abs().argmax(0).tolist() == [1, 3]
+    torch.testing.assert_close(plane.project(codes).mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    flat = torch.randn(9, 2)
+    torch.testing.assert_close(main_plane(flat).project(flat), flat)
 
 
 def test_probes_on_separable_and_on_random_codes() -> None:

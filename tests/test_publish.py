@@ -339,6 +339,8 @@ LASTS = [
     ("GET /user/.*model.safetensors", Fault(resized=-7), "DownloadError", "failed to deliver model.safetensors"),
     ("GET /user/.*model.safetensors", Fault(flipped_bit=True), "WeightsError", "arrived twice"),
     ("HEAD .*config.json", Fault(lost=True), "DownloadError", "failed to deliver config.json"),
+    ("HEAD .*config.json", Fault(slow=60), "DownloadError", "no answer in 28 seconds"),
+    ("GET /user/.*model.safetensors", Fault(slow=60), "DownloadError", "no answer in 28 seconds"),
     ("HEAD .*config.json", 401, "NotFoundError", "log in"),
     ("HEAD .*config.json", 403, "NotFoundError", "log in"),
     ("HEAD .*config.json", Fault(html=True), "DownloadError", "cannot be reached"),

@@ -13,7 +13,7 @@ from conftest import REPOSITORY, App
 from hub_server import HubServer
 
 from hfvae import hub, plots
-from hfvae.evaluation import plane
+from hfvae.evaluation import main_plane
 
 LOAD = """
 from hfvae import ConvVAE
@@ -101,4 +101,4 @@ def check_metrics(folder: Path) -> None:
     assert figures == {"reconstructions.png", "samples.png", "latents.png", "traversals.png"}
     assert "| ELBO |" in (folder / hub.CARD).read_text()
     latents = hub.Source(folder).latents()
-    assert plots.latent_scatter(plane(latents.mean), latents.labels).axes
+    assert plots.latent_scatter(main_plane(latents.mean).project(latents.mean), latents.labels).axes

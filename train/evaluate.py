@@ -148,7 +148,7 @@ def draw_figures(vae: VAE, data: MNISTDataModule, folder: Path) -> None:
     figures = {
         "reconstructions": plots.reconstructions(x[:12], reconstruct(vae, x[:12])),
         "samples": plots.image_grid(generate(vae, 60, generator=torch.Generator().manual_seed(0)), columns=12),
-        "latents": plots.latent_scatter(evaluation.plane(z_mu), y, axes),
+        "latents": plots.latent_scatter(evaluation.main_plane(z_mu).project(z_mu), y, axes),
         "traversals": plots.image_grid(generate(vae, z=traversals(z_mu)), columns=11),
     }
     for name, figure in figures.items():

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .. import hub, sketch
-from ..evaluation import ACTIVE_VARIANCE, plane
+from ..evaluation import ACTIVE_VARIANCE, main_plane
 from ..inference import generate, reconstruct
 from ..models import VAE
 from ..zoo import load, pick_device
@@ -52,11 +52,6 @@ class Exhibit:
     def span(self) -> float:
         """How far the sliders go: all the codes lie within, and so does three times the prior's deviation."""
         return 3.0 if self.latents is None else float(max(3, math.ceil(self.latents.mean.abs().max())))
-
-    @cached_property
-    def map_points(self) -> Tensor:
-        """(N, 2): the codes themselves, or the plane of their two main directions."""
-        return torch.zeros(0, 2) if self.latents is None else plane(self.latents.mean)
 
     def describe(self) -> dict[str, Any]:
         ranked = list(range(self.vae.latent_dim))
@@ -141,14 +136,19 @@ class Session:
             return {"image": _image(generate(exhibit.vae, z=z))}
 
     def codes(self, request: Any) -> dict[str, Any]:
-        """{model} -> {points, labels, codes}: base64 of float32 (N, 2), uint8 (N,) and float32 (N, latent_dim)."""
+        """{model} -> {codes, labels, centre, directions}: base64 of float32 (N, L), uint8 (N,), float32 (L,), (L, 2).
+
+        The last two are the plane the map shows: a code z lies at (z - centre) @ directions.
+        """
         exhibit = self._exhibit(request)
         if exhibit.latents is None:
             raise ValueError(f"{exhibit.name} comes without latent codes, so it has no map")
+        plane = main_plane(exhibit.latents.mean)
         return {
-            "points": _pack(exhibit.map_points.float()),
-            "labels": _pack(exhibit.latents.labels.to(torch.uint8)),
             "codes": _pack(exhibit.latents.mean),
+            "labels": _pack(exhibit.latents.labels.to(torch.uint8)),
+            "centre": _pack(plane.centre),
+            "directions": _pack(plane.directions),
         }
 
     def _exhibit(self, request: Any) -> Exhibit:

@@ -3,7 +3,7 @@ const canvas = find("#map canvas");
 const pen = canvas.getContext("2d");
 const decoded = find("#decoded canvas");
 const layer = document.createElement("canvas"); // the points, drawn once
-let codes = null; // {points, labels, codes} of the model on show
+let codes = null; // {codes, points, labels, project} of the model on show
 let view = null; // {x, y: the map's middle, scale: pixels a unit}
 let marked = null; // the point on show, in map coordinates
 const hidden = new Set(); // classes switched off in the legend
@@ -17,7 +17,16 @@ const fetchCodes = hf.latest(server.codes, (answer) => {
   hf.say(find(".hf-problem"), answer.error);
   if (answer.error) return;
   const floats = (text) => new Float32Array(hf.bytes(text).buffer);
-  codes = { points: floats(answer.points), labels: hf.bytes(answer.labels), codes: floats(answer.codes) };
+  const [centre, directions] = [floats(answer.centre), floats(answer.directions)];
+  const project = (z) =>
+    [0, 1].map((axis) => centre.reduce((sum, middle, i) => sum + (z[i] - middle) * directions[2 * i + axis], 0));
+  const all = floats(answer.codes);
+  const labels = hf.bytes(answer.labels);
+  const points = new Float32Array(2 * labels.length);
+  for (let i = 0; i < labels.length; i++) {
+    points.set(project(all.subarray(i * centre.length, (i + 1) * centre.length)), 2 * i);
+  }
+  codes = { codes: all, points, labels, project };
   fit();
   drawPoints();
   follow();
@@ -58,12 +67,12 @@ function draw() {
   }
 }
 
-function nearest(x, y, coordinates, width) {
+function nearest(x, y) {
   let best = -1;
   let least = Infinity;
   for (let i = 0; i < codes.labels.length; i++) {
     if (hidden.has(codes.labels[i])) continue;
-    const distance = (coordinates[width * i] - x) ** 2 + (coordinates[width * i + 1] - y) ** 2;
+    const distance = (codes.points[2 * i] - x) ** 2 + (codes.points[2 * i + 1] - y) ** 2;
     if (distance < least) [best, least] = [i, distance];
   }
   return best;
@@ -73,7 +82,7 @@ function nearest(x, y, coordinates, width) {
 function latentAt(x, y) {
   const { latentDim, projected } = hf.state.model;
   if (!projected) return { z: [x, y], place: [x, y] };
-  const i = nearest(x, y, codes.points, 2);
+  const i = nearest(x, y);
   if (i < 0) return null;
   return {
     z: Array.from(codes.codes.subarray(latentDim * i, latentDim * (i + 1))),
@@ -112,12 +121,10 @@ find("#map").addEventListener("keydown", (event) => {
 
 // Show the latent point that another tab chose.
 function follow() {
-  marked = null;
-  if (codes && !hf.state.model.projected) {
-    marked = hf.state.z;
-    hf.say(find(".hf-where"), `(${marked.map((v) => v.toFixed(2)).join(", ")})`);
-    ask({ model: hf.state.model.name, z: hf.state.z });
-  }
+  if (!codes) return;
+  marked = codes.project(hf.state.z);
+  hf.say(find(".hf-where"), `(${marked.map((v) => v.toFixed(2)).join(", ")})`);
+  ask({ model: hf.state.model.name, z: hf.state.z });
   draw();
 }
 
