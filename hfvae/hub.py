@@ -55,6 +55,7 @@ TRAINING = "training.json"
 FIGURES = "figures"
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 16
+MAX_CODES = 100_000
 BUNDLED = Path(__file__).parent / "pretrained"
 """The models that come with the package, one hub folder each."""
 CHECKPOINT_KEY = "hfvae"
@@ -204,6 +205,8 @@ class Source:
             "local_files_only": local_files_only,
         }
         self._config: dict[str, Any] | None = None
+        if self.folder is not None and revision is not None:
+            raise NotFoundError(f"{self.place} is a folder and has no revision {revision!r}: leave revision None")
         if self.folder is None and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.place):
             raise NotFoundError(f"{self.place}: there is no such folder, and it is no repo id like user/name")
 
@@ -223,12 +226,20 @@ class Source:
         return self._tensors(WEIGHTS)
 
     def latents(self) -> Latents:
-        """The test set's latent codes."""
+        """The test set's latent codes, if they were written for these weights."""
+        if not self.has_latents():
+            raise NotFoundError(f"{self} has no latent codes of its present weights: train/evaluate.py writes them")
         tensors = self._tensors(LATENTS)
         mean, labels = tensors.get("mean"), tensors.get("labels")
         if mean is None or labels is None or mean.ndim != 2 or labels.shape != mean.shape[:1]:
             raise WeightsError(f"{self}: {LATENTS} does not hold mean (N, latent_dim) and labels (N,)")
+        if not 1 <= len(mean) <= MAX_CODES or not mean.isfinite().all() or not 0 <= labels.min() <= labels.max() <= 9:
+            raise WeightsError(f"{self}: {LATENTS} must hold 1 to {MAX_CODES:,} finite codes of the digits 0 to 9")
         return Latents(mean.float(), labels.long())
+
+    def has_latents(self) -> bool:
+        """Whether latent codes were written for these weights; saving others over them makes codes void."""
+        return LATENTS in self._all_config().get("sha256", {})
 
     def path(self, filename: str) -> Path:
         """The file, fetched if need be."""

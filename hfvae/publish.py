@@ -42,7 +42,7 @@ def model_files(folder: Path, *, evaluated: bool = True) -> dict[str, Path]:
     source.config()
     source.weights()
     if (folder / hub.LATENTS).is_file():
-        source.latents()
+        source.latents()  # void ones are refused
     try:
         card.checked((folder / hub.CARD).read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:

@@ -108,12 +108,19 @@ def test_a_model_without_codes_has_no_map(tmp_path: Path) -> None:
     assert "no map" in answering(session.codes)({"model": str(tmp_path)})["error"]
 
 
+def test_codes_of_another_model_are_refused(tmp_path: Path) -> None:
+    TINY["dense"]().save_pretrained(tmp_path)
+    hub.write_latents(tmp_path, hub.Latents(torch.randn(5, 3), torch.arange(5)))
+    assert "codes of 3 latents and a model of 2" in Session([str(tmp_path)], "cpu").problems[0]
+
+
 def test_one_bad_model_costs_a_message_not_the_start(tmp_path: Path) -> None:
     session = Session([str(tmp_path), DENSE], "cpu")
     assert list(session.exhibits) == [DENSE]
     assert str(tmp_path) in session.problems[0]
-    with pytest.raises(hub.HubError, match="no model to show"):
-        Session([str(tmp_path)], "cpu")
+    none = Session([str(tmp_path)], "cpu")
+    assert sorted(none.exhibits) == [CONV, DENSE]
+    assert "in the box are shown instead" in none.problems[-1]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

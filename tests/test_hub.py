@@ -55,6 +55,35 @@ def test_latents_round_trip(folder: Path) -> None:
     assert hub.LATENTS in json.loads((folder / hub.CONFIG).read_text())["sha256"]
 
 
+def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
+    hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
+    TINY["dense"]().save_pretrained(folder)
+    assert not hub.Source(folder).has_latents()
+    with pytest.raises(hub.NotFoundError, match="no latent codes of its present weights"):
+        hub.Source(folder).latents()
+
+
+@pytest.mark.parametrize(
+    ("mean", "labels"),
+    [
+        (torch.zeros(3), torch.arange(3)),
+        (torch.zeros(3, 2), torch.arange(4)),
+        (torch.zeros(3, 2), torch.tensor([1, 2, 10])),
+        (torch.full((3, 2), torch.nan), torch.arange(3)),
+        (torch.zeros(0, 2), torch.arange(0)),
+    ],
+)
+def test_codes_that_are_none(folder: Path, mean: torch.Tensor, labels: torch.Tensor) -> None:
+    hub.write_latents(folder, hub.Latents(mean, labels))
+    with pytest.raises(hub.WeightsError, match="hold"):
+        hub.Source(folder).latents()
+
+
+def test_a_folder_has_no_revisions(folder: Path) -> None:
+    with pytest.raises(hub.NotFoundError, match="leave revision None"):
+        hfvae.load(folder, revision="v1")
+
+
 def test_float16_storage_loads_as_float32(tmp_path: Path) -> None:
     vae = TINY["dense"]().half()
     vae.save_pretrained(tmp_path)

@@ -63,6 +63,9 @@ def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Pa
         assert "Sent to" in script("push.py", "--model", folder, "--repo_id", "user/name", "--tag", "v1")
         assert {"metrics.json", "training.json", "figures/latents.png"} <= set(server.files("user/name"))
 
+        script("evaluate.py", "--model", "user/name", "--num_samples", "1")
+        check_metrics(tmp_path / "runs" / "user--name", samples=1)
+
         fresh = {"HF_HOME": str(tmp_path / "another machine"), "HF_TOKEN": ""}
         assert python("-c", LOAD, **fresh) == "32 False\n"
         show(browser, tmp_path, {**environment, **fresh})
@@ -82,7 +85,7 @@ def show(browser: Any, tmp_path: Path, environment: dict[str, str]) -> None:
     app.stop()
 
 
-def check_metrics(folder: Path) -> None:
+def check_metrics(folder: Path, samples: int = 2) -> None:
     record = json.loads((folder / hub.METRICS).read_text())
     assert record["weights_sha256"] == hub.sha256(folder / hub.WEIGHTS)
     assert set(record["versions"]) == {"hfvae", "torch", "python"}
@@ -94,7 +97,7 @@ def check_metrics(folder: Path) -> None:
     assert 0.1 < values["knn_accuracy"] <= 1
     assert 0.1 < values["probe_accuracy"] <= 1
     assert 0 <= values["active_units"] <= 32
-    assert "2 samples" in metrics["nll"]["protocol"]
+    assert f"{samples} samples" in metrics["nll"]["protocol"]
     for metric in metrics.values():
         assert metric["protocol"], "no number without its protocol"
     figures = {path.name for path in (folder / hub.FIGURES).iterdir()}

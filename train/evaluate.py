@@ -71,12 +71,15 @@ def evaluate(arguments: argparse.Namespace) -> Path:
     data = MNISTDataModule(arguments.data_dir, batch_size=64, seed=arguments.seed, **options)
     data.prepare_data()
     data.setup()
-    metrics = measure(vae, data, arguments.num_samples, arguments.seed)
+    test = evaluation.Encoded(*encode_loader(vae, data.test_dataloader(), return_targets=True))
+    metrics = measure(vae, data, test, arguments.num_samples, arguments.seed)
     for metric in metrics.values():
         if isinstance(metric["value"], int | float):
             print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
     if folder != source.folder:
-        vae.cpu().save_pretrained(folder)
+        vae.save_pretrained(folder)
+    if not hub.Source(folder).has_latents():
+        hub.write_latents(folder, hub.Latents(test.mean, test.labels))
     record = {
         "command": f"python train/evaluate.py --model {arguments.model} --num_samples {arguments.num_samples}",
         "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
@@ -85,19 +88,20 @@ def evaluate(arguments: argparse.Namespace) -> Path:
         "metrics": metrics,
     }
     (folder / hub.METRICS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    draw_figures(vae, data, folder / hub.FIGURES)
+    draw_figures(vae, data, test, folder / hub.FIGURES)
     hub.write_card(folder)
     return folder
 
 
-def measure(vae: VAE, data: MNISTDataModule, num_samples: int, seed: int) -> dict[str, dict[str, Any]]:
+def measure(
+    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, num_samples: int, seed: int
+) -> dict[str, dict[str, Any]]:
     """Every figure with its unit and the protocol it was measured by."""
     binary = vae.likelihood_type == "Bernoulli"
     pixels = "one dynamic binarisation" if binary else "dequantised (k + u) / 256"
     bounded = ", lambda in [1e-4, 1 - 1e-4]" if vae.likelihood_type == "ContinuousBernoulli" else ""
     likelihood = f"{IMAGES}, {pixels}{bounded}, seed {seed}"
     codes = f"posterior means of {IMAGES} ({pixels})"
-    test = evaluation.Encoded(*encode_loader(vae, data.test_dataloader(), return_targets=True))
     train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(NEIGHBOUR_CODES), return_targets=True))
     bound = evaluation.mean_bound(vae, data.test_dataloader(), seed)
     nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
@@ -139,17 +143,17 @@ def measure(vae: VAE, data: MNISTDataModule, num_samples: int, seed: int) -> dic
     }
 
 
-def draw_figures(vae: VAE, data: MNISTDataModule, folder: Path) -> None:
+def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, folder: Path) -> None:
     """reconstructions, samples, latents and traversals, as PNG."""
     folder.mkdir(exist_ok=True)
     x, _ = next(iter(data.test_dataloader()))
-    z_mu, _, y = encode_loader(vae, data.test_dataloader(), return_targets=True)
+    points = evaluation.main_plane(test.mean).project(test.mean)
     axes = ("z1", "z2") if vae.latent_dim == 2 else ("principal direction 1", "principal direction 2")
     figures = {
         "reconstructions": plots.reconstructions(x[:12], reconstruct(vae, x[:12])),
         "samples": plots.image_grid(generate(vae, 60, generator=torch.Generator().manual_seed(0)), columns=12),
-        "latents": plots.latent_scatter(evaluation.main_plane(z_mu).project(z_mu), y, axes),
-        "traversals": plots.image_grid(generate(vae, z=traversals(z_mu)), columns=11),
+        "latents": plots.latent_scatter(points, test.labels, axes),
+        "traversals": plots.image_grid(generate(vae, z=traversals(test.mean)), columns=11),
     }
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=80)

@@ -21,7 +21,7 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> gr.
 
     Raises:
         ValueError: a device that is not there.
-        hub.HubError: none of the models could be loaded; problems with some of them are shown in the page.
+        hub.HubError: there is no model at all. A model that cannot be had costs a message in the page.
     """
     session = Session(hub.bundled_names() if models is None else models, device)
     with gr.Blocks(title="hfvae", analytics_enabled=False) as demo:

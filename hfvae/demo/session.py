@@ -80,11 +80,11 @@ class Session:
 
     Attributes:
         exhibits: name -> Exhibit, in the order given.
-        problems: a sentence for each place that gave no model.
+        problems: a sentence for each place that gave no model; where none did, the bundled models are shown.
 
     Raises:
         ValueError: a device that is not there.
-        hub.HubError: not one of the places gave a model.
+        hub.HubError: no model at all.
     """
 
     def __init__(self, places: Sequence[str], device: str = "auto") -> None:
@@ -93,22 +93,31 @@ class Session:
         self.problems: list[str] = []
         self._lock = threading.Lock()
         for place in places:
-            try:
-                self._add(place)
-            except hub.HubError as error:
-                logger.warning("%s", error)
-                self.problems.append(str(error))
+            self._try(place)
+        if not self.exhibits and hub.bundled_names():
+            self.problems.append("The models in the box are shown instead.")
+            for name in hub.bundled_names():
+                self._try(name)
         if not self.exhibits:
-            raise hub.HubError("no model to show. " + " ".join(self.problems or ["None was asked for."]))
+            raise hub.HubError("no model to show. " + " ".join(self.problems))
+
+    def _try(self, place: str) -> None:
+        try:
+            self._add(place)
+        except hub.HubError as error:
+            logger.warning("%s", error)
+            self.problems.append(str(error))
 
     def _add(self, place: str) -> None:
         vae = load(place, device=self.device)
         if vae.image_shape != (1, 28, 28):
             raise hub.ConfigError(f"{place} makes images of shape {vae.image_shape}; the app shows (1, 28, 28)")
-        try:
-            latents = hub.Source(place).latents()
-        except hub.NotFoundError:
-            latents = None
+        source = hub.Source(place)
+        latents = source.latents() if source.has_latents() else None
+        if latents is not None and latents.mean.shape[1] != vae.latent_dim:
+            raise hub.WeightsError(
+                f"{place} has codes of {latents.mean.shape[1]} latents and a model of {vae.latent_dim}"
+            )
         self.exhibits[place] = Exhibit(place, vae, latents)
 
     def describe(self) -> list[dict[str, Any]]:
