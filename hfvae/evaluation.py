@@ -20,7 +20,7 @@ from .models import VAE, Bound, draw
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active if the variance of its posterior mean over the data exceeds this (Burda et al. 2016, sec. 5.2)."""
-_DECODES_AT_ONCE = {"cpu": 512, "cuda": 8192}  # a CPU is faster with what fits its cache
+_DECODES_AT_ONCE = {"cpu": 512, "cuda": 8192, "mps": 8192}  # a CPU is faster with what fits its cache
 
 
 class Encoded(NamedTuple):

@@ -213,7 +213,7 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
         """
         options: dict[str, Any] = {"private": private, "revision": revision, "tag": tag, "token": token}
         if folder is not None:
-            _require_same_weights(self, Path(folder))
+            _require_same(self, Path(folder))
             publish.model_files(Path(folder))
             hub.write_card(Path(folder), place=repo_id)
             return publish.push(publish.model_files(Path(folder)), repo_id, message=commit_message, **options)
@@ -415,10 +415,12 @@ def _load_strictly(vae: VAE, weights: dict[str, Tensor], where: str) -> None:
         raise hub.WeightsError(f"{where}: the weights do not fit the config: {error}") from error
 
 
-def _require_same_weights(vae: VAE, folder: Path) -> None:
-    theirs, ours = hub.Source(folder).weights(), vae.state_dict()
-    if theirs.keys() != ours.keys() or not all(torch.equal(ours[name].cpu(), theirs[name]) for name in ours):
-        raise hub.WeightsError(f"{folder} holds other weights than this model: save it there and evaluate it first")
+def _require_same(vae: VAE, folder: Path) -> None:
+    """Refuse a folder that holds another model than this one."""
+    theirs = type(vae).from_pretrained(folder)
+    ours = vae.state_dict()
+    if theirs.config != vae.config or not all(torch.equal(ours[k].cpu(), v) for k, v in theirs.state_dict().items()):
+        raise hub.WeightsError(f"{folder} holds another model than this one: save it there and evaluate it first")
 
 
 # What constructors accept. Only plain Python values pass, so that config.json never loses one.

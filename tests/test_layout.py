@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_public_names() -> None:
     assert all(hasattr(hfvae, name) for name in hfvae.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         hfvae.nothing  # noqa: B018
+
+
+def test_the_readmes_code_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(block, names)
+        assert names["elbo"].shape == (25,)  # type: ignore[attr-defined]
 
 
 def test_requirements_are_the_declared_ones() -> None:

@@ -161,6 +161,8 @@ def test_push_to_hub_in_code(server: HubServer, run: Run, load: Run, vae: VAE, f
     assert hub.METRICS not in server.files("user/bare")
     run("-c", code.format(", folder=sys.argv[1]"), folder, "user/full", token=TOKEN)
     assert hub.METRICS in server.files("user/full")
+    with pytest.raises(hub.WeightsError, match="another model than this one"):
+        TINY["conv"]().push_to_hub("user/other", folder=folder)
     for repo in ("user/bare", "user/full"):
         assert loaded(vae) in load(repo)
 
@@ -210,6 +212,7 @@ def spoil_weights(folder: Path) -> None:
         (lambda folder: TINY["conv"]().save_pretrained(folder), "no latent codes of its present weights"),
         (spoil_weights, "SHA-256 differs"),
         (lambda folder: (folder / hub.CONFIG).write_text("{}"), "names no model_class"),
+        (lambda folder: (folder / hub.CONFIG).write_text('{"model_class": "X"}'), "known classes are"),
         (lambda folder: (folder / hub.CARD).unlink(), "README.md"),
         (lambda folder: (folder / hub.CARD).write_text("# hello"), "no front matter"),
         (lambda folder: (folder / hub.CARD).write_text("---\ntags: []\n---\n"), "names no license"),

@@ -19,7 +19,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from huggingface_hub import constants  # noqa: E402
 
-from hfvae import __version__, hub, publish  # noqa: E402
+from hfvae import VAE, __version__, hub, publish  # noqa: E402
 
 TRAINING_ONLY = {"data.py", "training.py", "plots.py"}
 
@@ -46,6 +46,7 @@ def publish_model(arguments: argparse.Namespace) -> None:
     folder = hub.Source(arguments.model).folder
     if folder is None:
         raise hub.NotFoundError(f"{arguments.model} is no folder: train/fit.py prints the one it exported to")
+    VAE.from_pretrained(folder)
     publish.model_files(folder)  # before the card is touched
     hub.write_card(folder, place=arguments.repo_id)
     files = publish.model_files(folder)
