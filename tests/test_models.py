@@ -119,7 +119,7 @@ def test_save_and_load_bit_for_bit(make_vae: MakeVAE, likelihood_type: str, tmp_
         assert loaded.state_dict().keys() == vae.state_dict().keys()
         for name, value in vae.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], value), name
-    again = tmp_path / "again"
+    again = tmp_path / "again" / tmp_path.name  # the card is titled by the folder
     loaded.save_pretrained(again)
     for name in ("config.json", "model.safetensors", "README.md"):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
