@@ -169,6 +169,17 @@ class Person:
             self.page.wait_for_timeout(100)
         raise AssertionError(f"{place} stayed as it was")
 
+    def settled(self, place: str) -> list[int]:
+        """The picture once it has stopped changing."""
+        before = self.pixels(place)
+        for _ in range(50):
+            self.page.wait_for_timeout(200)
+            now = self.pixels(place)
+            if now == before:
+                return now
+            before = now
+        raise AssertionError(f"{place} does not come to rest")
+
     def draw(self, *points: tuple[int, int]) -> None:
         box = self.page.locator("#pad canvas").bounding_box()
         mouse = self.page.mouse
@@ -208,8 +219,8 @@ def test_drawing_a_seven(person: Person) -> None:
     blank = person.pixels("#seen")
     assert not any(blank), "an empty pad shows nothing"
     person.draw((90, 70), (190, 70), (120, 220))
-    seen = person.wait_for_change("#seen", blank)
-    reconstruction = person.wait_for_change("#reconstruction", blank)
+    person.wait_for_change("#reconstruction", blank)
+    seen, reconstruction = person.settled("#seen"), person.settled("#reconstruction")
     assert sum(seen) > 10_000
     assert sum(abs(a - b) for a, b in zip(seen, reconstruction, strict=True)) / 784 < 40
     if folder := os.environ.get("HFVAE_SCREENSHOTS"):
@@ -221,32 +232,31 @@ def test_drawing_a_seven(person: Person) -> None:
 @pytest.mark.browser
 def test_undo(person: Person) -> None:
     person.draw((140, 40), (140, 240))
-    one = person.wait_for_change("#seen", person.pixels("#reconstruction"))
-    person.page.wait_for_timeout(300)
-    one = person.pixels("#seen")
+    one = person.settled("#seen")
     person.draw((60, 140), (220, 140))
-    two = person.wait_for_change("#seen", one)
+    person.wait_for_change("#seen", one)
+    two = person.settled("#seen")
     person.page.get_by_role("button", name="Undo").click()
     person.wait_for_change("#seen", two)
-    person.page.wait_for_timeout(300)
-    assert person.pixels("#seen") == one
+    assert person.settled("#seen") == one
 
 
 @pytest.mark.browser
 def test_sliders(person: Person) -> None:
     person.choose(DENSE)
     person.open("Sliders")
-    first = person.wait_for_change("#generated", [0] * 784)
+    person.wait_for_change("#generated", [0] * 784)
+    first = person.settled("#generated")
     sliders = person.page.locator("#sliders input[type=range]")
     assert sliders.count() == 2
     sliders.first.focus()
     for _ in range(60):
         person.page.keyboard.press("ArrowRight")
-    moved = person.wait_for_change("#generated", first)
+    person.wait_for_change("#generated", first)
+    moved = person.settled("#generated")
     person.page.get_by_role("button", name="Mean").click()
     person.wait_for_change("#generated", moved)
-    person.page.wait_for_timeout(300)
-    assert person.pixels("#generated") == first
+    assert person.settled("#generated") == first
 
 
 @pytest.mark.browser
@@ -260,20 +270,19 @@ def test_map_click_decodes_and_moves_the_sliders(person: Person) -> None:
     before = person.pixels("#decoded")
     box = person.page.locator("#map canvas").bounding_box()
     person.page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.45)
-    shown = person.wait_for_change("#decoded", before)
+    person.wait_for_change("#decoded", before)
+    shown = person.settled("#decoded")
     person.open("Sliders")
-    person.page.wait_for_timeout(500)
+    assert person.settled("#generated") == shown
     assert float(person.page.locator("#sliders input").first.input_value()) > 0
-    assert person.pixels("#generated") == person.pixels("#decoded")
-    assert shown
 
 
 @pytest.mark.browser
 def test_switching_the_model(person: Person) -> None:
     person.choose(DENSE)
     person.draw((140, 40), (140, 240))
-    person.page.wait_for_timeout(500)
-    two = person.pixels("#reconstruction")
+    person.wait_for_change("#reconstruction", [0] * 784)
+    two = person.settled("#reconstruction")
     person.choose(CONV)
     person.wait_for_change("#reconstruction", two)
     person.open("Sliders")

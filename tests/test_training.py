@@ -92,14 +92,22 @@ def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> N
     last = tmp_path / "checkpoints" / "last.ckpt"
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
-            command(*short(tmp_path, epochs=100_000)), env=environment, stdout=output, stderr=output
+            command(*short(tmp_path, epochs=100_000)),
+            env=environment,
+            stdout=output,
+            stderr=output,
+            # a background job's children are born deaf to Ctrl-C, and tests may run in one
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        for _ in range(600):
-            time.sleep(0.1)
-            if last.exists():
-                break
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        try:
+            for _ in range(600):
+                time.sleep(0.1)
+                if last.exists():
+                    break
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        finally:
+            process.kill()
     assert process.returncode == 1
     assert f"Saved {last}" in (tmp_path / "output").read_text()
     vae = VAE.load_from_checkpoint(last)
