@@ -59,6 +59,10 @@ class VAETraining(lightning.LightningModule):
         return self.vae.beta * done
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        if not math.isfinite(self.trainer.estimated_stepping_batches):
+            raise ValueError(
+                "the learning rate's schedule needs an end: set --trainer.max_epochs or --trainer.max_steps"
+            )
         optimizer = torch.optim.Adam(self.vae.parameters(), lr=self.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

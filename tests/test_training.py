@@ -171,6 +171,16 @@ def test_beta_and_warm_up_weigh_the_rate() -> None:
     assert VAETraining(vae, kl_warmup_epochs=4).rate_weight == 1.0, "a quarter of beta in the first of four epochs"
 
 
+def test_training_without_an_end_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(
+        max_epochs=-1, logger=False, enable_checkpointing=False, accelerator="cpu", default_root_dir=tmp_path
+    )
+    x = torch.rand(4, 1, 28, 28)
+    loader = torch.utils.data.DataLoader([(x, 0)], batch_size=None)
+    with pytest.raises(ValueError, match="needs an end"):
+        trainer.fit(VAETraining(TINY["dense"]()), loader, loader)
+
+
 @pytest.mark.parametrize("options", [{"learning_rate": 0.0}, {"warmup": 1.0}, {"kl_warmup_epochs": -1}])
 def test_bad_settings(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):

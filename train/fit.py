@@ -72,7 +72,7 @@ def default_precision() -> str:
 
 
 def main() -> None:
-    if not any(argument.split("=")[0] == "--config" for argument in sys.argv):
+    if not any(argument.split("=")[0] in ("--config", "-c") for argument in sys.argv):
         recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
         sys.argv[1:1] = ["--config", recipe]
     try:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .. import hub, sketch
 from ..evaluation import ACTIVE_VARIANCE, main_plane
-from ..inference import generate, reconstruct
+from ..inference import evaluating, generate
 from ..models import VAE
 from ..zoo import load, pick_device
 
@@ -132,9 +132,9 @@ class Session:
         if digit is None:
             return {"empty": True}
         x = digit.view(1, 1, 28, 28)
-        with self._lock:
-            z = exhibit.vae.encode(x.to(self.device)).mean.detach().cpu()
-            picture = reconstruct(exhibit.vae, x)
+        with self._lock, evaluating(exhibit.vae):
+            z = exhibit.vae.encode(x.to(self.device)).mean
+            picture = exhibit.vae.picture(z).cpu()
         return {"seen": _image(x), "reconstruction": _image(picture), "z": z[0].tolist()}
 
     def decode(self, request: Any) -> dict[str, Any]:
