@@ -102,14 +102,15 @@ def write_model(folder: Path, class_name: str, arguments: dict[str, Any], weight
     """Write weights and config.json into `folder`; a file is replaced only once its successor is complete."""
     _save_tensors(folder / WEIGHTS, weights)
     reserved = {"model_class": class_name, "format_version": FORMAT_VERSION}
-    _write_config(folder, {**reserved, **arguments, "sha256": {WEIGHTS: sha256(folder / WEIGHTS)}})
+    write_json(folder / CONFIG, {**reserved, **arguments, "sha256": {WEIGHTS: sha256(folder / WEIGHTS)}})
 
 
 def write_latents(folder: Path, latents: Latents) -> None:
     """Add the test set's latent codes to a model's folder, as float16 and uint8, and their checksum to its config."""
     _save_tensors(folder / LATENTS, {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)})
     config = _read_config(folder / CONFIG, str(folder))
-    _write_config(folder, {**config, "sha256": {**config["sha256"], LATENTS: sha256(folder / LATENTS)}})
+    checksums = {**config.get("sha256", {}), LATENTS: sha256(folder / LATENTS)}
+    write_json(folder / CONFIG, {**config, "sha256": checksums})
 
 
 def write_card(folder: Path, place: str | None = None) -> None:
@@ -153,9 +154,10 @@ def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     _replace(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
 
 
-def _write_config(folder: Path, config: dict[str, Any]) -> None:
-    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
-    _replace(folder / CONFIG, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one of the folder's JSON files; an old one is replaced only by a whole one."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -90,11 +90,11 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     limit = math.log((1 - LAMBDA_MIN) / LAMBDA_MIN)
 
-    def pixels(self, outputs: Tensor) -> Distribution:
+    def pixels(self, outputs: Tensor) -> ContinuousBernoulli:
         return ContinuousBernoulli(outputs, limit=self.limit)
 
     def picture(self, outputs: Tensor) -> Tensor:
-        return torch.sigmoid(outputs.clamp(-self.limit, self.limit))
+        return self.pixels(outputs).probs
 
 
 class LocationScaleLikelihood(Likelihood):

@@ -214,14 +214,12 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
         options: dict[str, Any] = {"private": private, "revision": revision, "tag": tag, "token": token}
         if folder is not None:
             _require_same(self, Path(folder))
-            publish.model_files(Path(folder))
-            hub.write_card(Path(folder), place=repo_id)
-            return publish.push(publish.model_files(Path(folder)), repo_id, message=commit_message, **options)
+            files = publish.prepare(Path(folder), repo_id)
+            return publish.push(files, repo_id, message=commit_message, **options)
         with tempfile.TemporaryDirectory() as scratch:
             target = Path(scratch) / repo_id.split("/")[-1]
             self.save_pretrained(target)
-            hub.write_card(target, place=repo_id)
-            files = publish.model_files(target, evaluated=False)
+            files = publish.prepare(target, repo_id, evaluated=False)
             return publish.push(files, repo_id, message=commit_message, **options)
 
     @classmethod

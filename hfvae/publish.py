@@ -28,15 +28,19 @@ class PushError(hub.HubError):
     """A push that was refused; the message says by whom, why, and whether anything was sent."""
 
 
-def model_files(folder: Path, *, evaluated: bool = True) -> dict[str, Path]:
-    """What a push of this model's folder would send: path in the repository -> file.
+def prepare(folder: Path, repo_id: str, *, evaluated: bool = True) -> dict[str, Path]:
+    """Check a model's folder, address its card to `repo_id`, and list what a push would send.
 
     Args:
         folder: a folder written by `save_pretrained` and `train/evaluate.py`.
+        repo_id: what the card will tell people to load.
         evaluated: insist on metrics, measured on these very weights.
 
+    Returns:
+        Path in the repository -> file.
+
     Raises:
-        PushError, ConfigError, WeightsError: the folder is not fit to be published; says what to do.
+        HubError: the folder is not fit to be published; says what to do, and the card is as it was.
     """
     source = hub.Source(folder)
     source.config()
@@ -49,6 +53,7 @@ def model_files(folder: Path, *, evaluated: bool = True) -> dict[str, Path]:
         raise PushError(f"{folder / hub.CARD}: {error}. Mend it, or delete it and evaluate the model again") from error
     if evaluated:
         _check_metrics(folder)
+    hub.write_card(folder, place=repo_id)
     return {path.relative_to(folder).as_posix(): path for pattern in _FILES for path in sorted(folder.glob(pattern))}
 
 
@@ -88,8 +93,7 @@ def push(
     except HFValidationError as error:
         raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
     api = HfApi(token=token)
-    sdk = "gradio" if repo_type == "space" else None
-    url = _ask(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, sdk, private))
+    url = _ask(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
     for name, value in (variables or {}).items():
         _ask(repo_id, "nothing was sent", partial(api.add_space_variable, repo_id, name, value))
     if tag is not None:
@@ -122,11 +126,12 @@ def push(
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
 
 
-def _repository(api: HfApi, repo_id: str, repo_type: str, sdk: str | None, private: bool | None) -> str:
+def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:
     """Its address; made if missing. An existing one keeps its visibility, so that must be the one asked for."""
     try:
         found = api.repo_info(repo_id, repo_type=repo_type)
     except RepositoryNotFoundError:
+        sdk = "gradio" if repo_type == "space" else None
         return str(api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True))
     if private is not None and bool(found.private) != private:
         is_, wanted = ("private", "public") if found.private else ("public", "private")

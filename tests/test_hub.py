@@ -55,6 +55,12 @@ def test_latents_round_trip(folder: Path) -> None:
     assert hub.LATENTS in json.loads((folder / hub.CONFIG).read_text())["sha256"]
 
 
+def test_codes_for_a_config_without_checksums(folder: Path) -> None:
+    edit_config(folder, sha256="DELETE")
+    hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
+    assert hub.Source(folder).latents().mean.shape == (10, 2)
+
+
 def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
     hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
     TINY["dense"]().save_pretrained(folder)

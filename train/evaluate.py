@@ -9,7 +9,6 @@ Bernoulli models are measured on one dynamic binarisation of the test set, all o
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from pathlib import Path
@@ -87,7 +86,7 @@ def evaluate(arguments: argparse.Namespace) -> Path:
         "versions": {"hfvae": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "metrics": metrics,
     }
-    (folder / hub.METRICS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    hub.write_json(folder / hub.METRICS, record)
     draw_figures(vae, data, test, folder / hub.FIGURES)
     hub.write_card(folder)
     return folder

@@ -10,7 +10,6 @@ All that a run writes lies under --trainer.default_root_dir (runs/<recipe>): log
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -113,7 +112,7 @@ def export(cli: FitCLI, minutes: float) -> None:
         else f"CPU, {torch.get_num_threads()} threads",
         "precision": cli.trainer.precision,
     }
-    (folder / hub.TRAINING).write_text(json.dumps(training, indent=2) + "\n", encoding="utf-8")
+    hub.write_json(folder / hub.TRAINING, training)
     hub.write_card(folder)
     print(
         f"\nThe best model (validation ELBO {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"

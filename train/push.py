@@ -47,9 +47,7 @@ def publish_model(arguments: argparse.Namespace) -> None:
     if folder is None:
         raise hub.NotFoundError(f"{arguments.model} is no folder: train/fit.py prints the one it exported to")
     VAE.from_pretrained(folder)
-    publish.model_files(folder)  # before the card is touched
-    hub.write_card(folder, place=arguments.repo_id)
-    files = publish.model_files(folder)
+    files = publish.prepare(folder, arguments.repo_id)
     announce(files, arguments.repo_id)
     address = publish.push(
         files,

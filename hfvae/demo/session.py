@@ -53,6 +53,19 @@ class Exhibit:
         """How far the sliders go: all the codes lie within, and so does three times the prior's deviation."""
         return 3.0 if self.latents is None else float(max(3, math.ceil(self.latents.mean.abs().max())))
 
+    @cached_property
+    def map(self) -> dict[str, str]:
+        """What `Session.codes` answers, the same for every page."""
+        if self.latents is None:
+            raise ValueError(f"{self.name} comes without latent codes, so it has no map")
+        plane = main_plane(self.latents.mean)
+        return {
+            "codes": _pack(self.latents.mean),
+            "labels": _pack(self.latents.labels.to(torch.uint8)),
+            "centre": _pack(plane.centre),
+            "directions": _pack(plane.directions),
+        }
+
     def describe(self) -> dict[str, Any]:
         ranked = list(range(self.vae.latent_dim))
         if len(ranked) > SHOWN:
@@ -149,16 +162,7 @@ class Session:
 
         The last two are the plane the map shows: a code z lies at (z - centre) @ directions.
         """
-        exhibit = self._exhibit(request)
-        if exhibit.latents is None:
-            raise ValueError(f"{exhibit.name} comes without latent codes, so it has no map")
-        plane = main_plane(exhibit.latents.mean)
-        return {
-            "codes": _pack(exhibit.latents.mean),
-            "labels": _pack(exhibit.latents.labels.to(torch.uint8)),
-            "centre": _pack(plane.centre),
-            "directions": _pack(plane.directions),
-        }
+        return self._exhibit(request).map
 
     def _exhibit(self, request: Any) -> Exhibit:
         name = request.get("model") if isinstance(request, dict) else None
