@@ -34,8 +34,8 @@ class Encoded(NamedTuple):
     """(N,)."""
 
 
-def mean_bound(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 0) -> Bound:
-    """ELBO, rate and distortion averaged over a loader (three scalars), one draw of z an image."""
+def image_bounds(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 0) -> Bound:
+    """ELBO, rate and distortion of each image of a loader, (N,) float64 on the CPU, with one draw of z an image."""
     generator = Generator().manual_seed(seed)
     bounds = []
     with evaluating(vae):
@@ -43,7 +43,7 @@ def mean_bound(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 0)
             bounds.append(vae.elbo(x.to(vae.device), generator=generator))
     if not bounds:
         raise ValueError("the loader yields no batch: there is nothing to evaluate")
-    return Bound(*(torch.cat(column).double().mean().cpu() for column in zip(*bounds, strict=True)))
+    return Bound(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
 
 
 def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, generator: Generator | None = None) -> Tensor:

@@ -89,10 +89,14 @@ class WeightsError(HubError):
 
 
 class Latents(NamedTuple):
-    """The MNIST test set as a model encodes it: posterior means (N, latent_dim) float32, digit labels (N,) int64."""
+    """The MNIST test set as a model sees it."""
 
     mean: Tensor
+    """Posterior means (N, latent_dim) float32."""
     labels: Tensor
+    """Which digit each is, (N,) int64."""
+    elbo: Tensor | None = None
+    """(N,) float32, nats: how well the model explains each; None in folders that lack it."""
 
 
 # Writing
@@ -106,8 +110,11 @@ def write_model(folder: Path, class_name: str, arguments: dict[str, Any], weight
 
 
 def write_latents(folder: Path, latents: Latents) -> None:
-    """Add the test set's latent codes to a model's folder, as float16 and uint8, and their checksum to its config."""
-    _save_tensors(folder / LATENTS, {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)})
+    """Add the test set's codes (float16), labels and ELBOs to a model's folder, and their checksum to its config."""
+    tensors = {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)}
+    if latents.elbo is not None:
+        tensors["elbo"] = latents.elbo.float()
+    _save_tensors(folder / LATENTS, tensors)
     config = _read_config(folder / CONFIG, str(folder))
     checksums = {**config.get("sha256", {}), LATENTS: sha256(folder / LATENTS)}
     write_json(folder / CONFIG, {**config, "sha256": checksums})
@@ -237,7 +244,10 @@ class Source:
             raise WeightsError(f"{self}: {LATENTS} does not hold mean (N, latent_dim) and labels (N,)")
         if not 1 <= len(mean) <= MAX_CODES or not mean.isfinite().all() or not 0 <= labels.min() <= labels.max() <= 9:
             raise WeightsError(f"{self}: {LATENTS} must hold 1 to {MAX_CODES:,} finite codes of the digits 0 to 9")
-        return Latents(mean.float(), labels.long())
+        elbo = tensors.get("elbo")
+        if elbo is not None and (elbo.shape != labels.shape or not elbo.isfinite().all()):
+            raise WeightsError(f"{self}: {LATENTS} must hold a finite elbo for each of its {len(labels):,} codes")
+        return Latents(mean.float(), labels.long(), None if elbo is None else elbo.float())
 
     def has_latents(self) -> bool:
         """Whether latent codes were written for these weights; saving others over them makes codes void."""

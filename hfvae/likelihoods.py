@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
 from .distributions import ContinuousBernoulli
@@ -41,6 +41,10 @@ class Likelihood(nn.Module):
     def picture(self, outputs: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W) in [0, 1]: the image to show for these decoder outputs."""
         raise NotImplementedError
+
+    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """Grey images x in [0, 1] as figures of this likelihood are measured: dequantised, (255 x + u) / 256."""
+        return (255 * x + torch.rand(x.shape, generator=generator).to(x)) / 256
 
     def check_range(self, x: Tensor) -> None:
         """Refuse pixels outside the range of this likelihood's images."""
@@ -73,6 +77,10 @@ class BernoulliLikelihood(Likelihood):
 
     def picture(self, outputs: Tensor) -> Tensor:
         return torch.sigmoid(outputs)
+
+    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """Grey images x in [0, 1], each pixel drawn as 0 or 1 with its grey level as the probability of 1."""
+        return (torch.rand(x.shape, generator=generator).to(x) < x).to(x)
 
     def check_support(self, x: Tensor) -> None:
         if not ((x == 0) | (x == 1)).all():

@@ -37,6 +37,10 @@ class Bound(NamedTuple):
     distortion: Tensor
     """-E_q[log p(x|z)], estimated with one draw of z."""
 
+    def mean(self) -> Bound:
+        """Averaged over the images: three scalars."""
+        return Bound(*(part.mean() for part in self))
+
 
 class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", tags=["vae", "mnist"]):
     """p(z) = N(0, I), p(x|z) of some likelihood, q(z|x) = N(mu(x), diag sigma(x)^2).

@@ -13,12 +13,12 @@ from hfvae import VAE, ConvVAE, DenseVAE, evaluation
 from hfvae.evaluation import (
     Encoded,
     active_units,
+    image_bounds,
     importance_weighted_nll,
     knn_accuracy,
     latent_kl,
     linear_probe_accuracy,
     main_plane,
-    mean_bound,
     mean_nll,
     reconstruction_error,
 )
@@ -91,15 +91,15 @@ def test_means_over_a_loader(kind: type[VAE]) -> None:
     vae = kind(hidden_features=[8], latent_dim=2)
     x = torch.rand(10, 1, 28, 28)
     loader = [(x[:4], torch.zeros(4)), (x[4:], torch.zeros(6))]
-    bound = mean_bound(vae, loader, seed=1)
+    bound = image_bounds(vae, loader, seed=1).mean()
     assert bound.elbo.item() == pytest.approx(-(bound.rate + bound.distortion).item())
     assert bound.rate.item() == pytest.approx(vae.elbo(x).rate.mean().item(), rel=1e-5)
-    assert mean_bound(vae, loader, seed=1) == bound
+    assert image_bounds(vae, loader, seed=1).mean() == bound
     assert mean_nll(vae, loader, 3).item() < -bound.elbo.item() + 1
     error = (vae.picture(vae.encode(x).mean) - x).square().mean().item()
     assert reconstruction_error(vae, loader) == pytest.approx(error, rel=1e-5)
     with pytest.raises(ValueError, match="no batch"):
-        mean_bound(vae, [])
+        image_bounds(vae, [])
 
 
 def test_active_units_and_latent_kl() -> None:

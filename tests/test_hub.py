@@ -48,7 +48,7 @@ def test_saving_again_keeps_a_card_edited_by_hand(folder: Path) -> None:
 
 
 def test_latents_round_trip(folder: Path) -> None:
-    latents = hub.Latents(torch.randn(10, 2).half().float(), torch.arange(10))
+    latents = hub.Latents(torch.randn(10, 2).half().float(), torch.arange(10), torch.randn(10))
     hub.write_latents(folder, latents)
     for ours, theirs in zip(hub.Source(folder).latents(), latents, strict=True):
         assert torch.equal(ours, theirs)
@@ -70,17 +70,19 @@ def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "labels"),
+    "latents",
     [
-        (torch.zeros(3), torch.arange(3)),
-        (torch.zeros(3, 2), torch.arange(4)),
-        (torch.zeros(3, 2), torch.tensor([1, 2, 10])),
-        (torch.full((3, 2), torch.nan), torch.arange(3)),
-        (torch.zeros(0, 2), torch.arange(0)),
+        hub.Latents(torch.zeros(3), torch.arange(3)),
+        hub.Latents(torch.zeros(3, 2), torch.arange(4)),
+        hub.Latents(torch.zeros(3, 2), torch.tensor([1, 2, 10])),
+        hub.Latents(torch.full((3, 2), torch.nan), torch.arange(3)),
+        hub.Latents(torch.zeros(0, 2), torch.arange(0)),
+        hub.Latents(torch.zeros(3, 2), torch.arange(3), torch.zeros(2)),
+        hub.Latents(torch.zeros(3, 2), torch.arange(3), torch.full((3,), torch.inf)),
     ],
 )
-def test_codes_that_are_none(folder: Path, mean: torch.Tensor, labels: torch.Tensor) -> None:
-    hub.write_latents(folder, hub.Latents(mean, labels))
+def test_codes_that_are_none(folder: Path, latents: hub.Latents) -> None:
+    hub.write_latents(folder, latents)
     with pytest.raises(hub.WeightsError, match="hold"):
         hub.Source(folder).latents()
 

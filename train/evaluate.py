@@ -31,6 +31,7 @@ from hfvae import (  # noqa: E402
     plots,
     reconstruct,
 )
+from hfvae.models import Bound  # noqa: E402
 from hfvae.zoo import pick_device  # noqa: E402
 
 NEIGHBOURS = 15
@@ -71,14 +72,14 @@ def evaluate(arguments: argparse.Namespace) -> Path:
     data.prepare_data()
     data.setup()
     test = evaluation.Encoded(*encode_loader(vae, data.test_dataloader(), return_targets=True))
-    metrics = measure(vae, data, test, arguments.num_samples, arguments.seed)
+    bounds = evaluation.image_bounds(vae, data.test_dataloader(), arguments.seed)
+    metrics = measure(vae, data, test, bounds, arguments.num_samples, arguments.seed)
     for metric in metrics.values():
         if isinstance(metric["value"], int | float):
             print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
     if folder != source.folder:
         vae.save_pretrained(folder)
-    if not hub.Source(folder).has_latents():
-        hub.write_latents(folder, hub.Latents(test.mean, test.labels))
+    hub.write_latents(folder, hub.Latents(test.mean, test.labels, bounds.elbo))
     record = {
         "command": f"python train/evaluate.py --model {arguments.model} --num_samples {arguments.num_samples}",
         "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
@@ -93,7 +94,7 @@ def evaluate(arguments: argparse.Namespace) -> Path:
 
 
 def measure(
-    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, num_samples: int, seed: int
+    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, bounds: Bound, num_samples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Every figure with its unit and the protocol it was measured by."""
     binary = vae.likelihood_type == "Bernoulli"
@@ -102,7 +103,7 @@ def measure(
     likelihood = f"{IMAGES}, {pixels}{bounded}, seed {seed}"
     codes = f"posterior means of {IMAGES} ({pixels})"
     train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(NEIGHBOUR_CODES), return_targets=True))
-    bound = evaluation.mean_bound(vae, data.test_dataloader(), seed)
+    bound = bounds.mean()
     nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
     nats = "nats per image"
 

@@ -25,7 +25,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa:
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
-from hfvae import VAE, MNISTDataModule, encode_loader, hub  # noqa: E402
+from hfvae import VAE, MNISTDataModule, encode_loader, evaluation, hub  # noqa: E402
 from hfvae.training import Pictures, SaveOnInterrupt, VAETraining  # noqa: E402
 
 DEFAULT_RECIPE = "configs/mnist_dense.yaml"
@@ -101,7 +101,8 @@ def export(cli: FitCLI, minutes: float) -> None:
     vae = VAE.from_pretrained(folder)
     cli.datamodule.setup("test")
     z_mu, _, y = encode_loader(vae, cli.datamodule.test_dataloader(), return_targets=True)
-    hub.write_latents(folder, hub.Latents(z_mu, y))
+    elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
+    hub.write_latents(folder, hub.Latents(z_mu, y, elbo))
     training = {
         "command": shlex.join(["python", "train/fit.py", *sys.argv[1:]]),
         "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
