@@ -101,26 +101,30 @@ def active_units(mean: Tensor) -> Tensor:
     return mean.var(0) > ACTIVE_VARIANCE
 
 
-class Plane(NamedTuple):
-    """A plane in latent space, to draw codes on: for two latents the plane of both."""
+class PrincipalAxes(NamedTuple):
+    """The directions in latent space in which codes vary most; the first two span the plane to draw codes on."""
 
     centre: Tensor
     """(L,)."""
     directions: Tensor
-    """(L, 2), orthonormal."""
+    """(L, K), orthonormal."""
+    spread: Tensor
+    """(K,): the codes' standard deviation along each."""
 
     def project(self, codes: Tensor) -> Tensor:
-        """Codes (N, L) as points (N, 2)."""
+        """Codes (N, L) in these coordinates, (N, K)."""
         return (codes - self.centre) @ self.directions
 
 
-def main_plane(mean: Tensor) -> Plane:
-    """The plane of the two directions in which codes (N, L) vary most; two latents are left as they are."""
-    latents = mean.shape[1]
-    if latents == 2:
-        return Plane(torch.zeros(2), torch.eye(2))
+def principal_axes(mean: Tensor, count: int = 2) -> PrincipalAxes:
+    """The `count` principal directions of codes (N, L); two latents are left as they are."""
+    if mean.shape[1] == 2:
+        return PrincipalAxes(torch.zeros(2), torch.eye(2), mean.std(0))
     centred = mean - mean.mean(0)
-    return Plane(mean.mean(0), torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [-1, -2]])
+    variance, directions = torch.linalg.eigh(centred.T @ centred / max(1, len(mean) - 1))
+    return PrincipalAxes(
+        mean.mean(0), directions.flip(1)[:, :count].contiguous(), variance.flip(0)[:count].clamp_min(0).sqrt()
+    )
 
 
 def knn_accuracy(train: Encoded, test: Encoded, neighbours: int = 15) -> float:

@@ -57,7 +57,7 @@ def generate(
             raise ValueError(f"num_samples must be a positive int, got {num_samples!r}")
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature must be >= 0 and finite, got {temperature}")
-        source = generator or _fresh_generator()
+        source = generator or fresh_generator()
         shape = (num_samples, vae.latent_dim)
         z = temperature * torch.randn(shape, generator=source, device=source.device, dtype=vae.dtype)
     with evaluating(vae):
@@ -78,7 +78,7 @@ def reconstruct(vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch
     """
     with evaluating(vae):
         q = vae.encode(x.to(vae.device))
-        z = draw(q, generator or _fresh_generator()) if sample_mode else q.mean
+        z = draw(q, generator or fresh_generator()) if sample_mode else q.mean
         return vae.picture(z).cpu()
 
 
@@ -145,7 +145,7 @@ def slerp(z_a: Tensor, z_b: Tensor, t: Tensor) -> Tensor:
     return direction * torch.lerp(norm_a, norm_b, t)
 
 
-def _fresh_generator() -> torch.Generator:
+def fresh_generator() -> torch.Generator:
     """A generator seeded by the system, so that the global one stays untouched."""
     generator = torch.Generator()
     generator.seed()

@@ -18,8 +18,8 @@ from hfvae.evaluation import (
     knn_accuracy,
     latent_kl,
     linear_probe_accuracy,
-    main_plane,
     mean_nll,
+    principal_axes,
     reconstruction_error,
 )
 
@@ -111,14 +111,14 @@ def test_active_units_and_latent_kl() -> None:
         assert got == pytest.approx(0.5 * (power + std**2 - 1) - math.log(std), abs=0.05)
 
 
-def test_main_plane() -> None:
+def test_principal_axes() -> None:
     codes = torch.randn(500, 5) * torch.tensor([1.0, 5.0, 0.1, 3.0, 0.2]) + 7
-    plane = main_plane(codes)
+    plane = principal_axes(codes)
     torch.testing.assert_close(plane.directions.T @ plane.directions, torch.eye(2), atol=1e-5, rtol=0)
     assert plane.directions.abs().argmax(0).tolist() == [1, 3]
     torch.testing.assert_close(plane.project(codes).mean(0), torch.zeros(2), atol=1e-4, rtol=0)
     flat = torch.randn(9, 2)
-    torch.testing.assert_close(main_plane(flat).project(flat), flat)
+    torch.testing.assert_close(principal_axes(flat).project(flat), flat)
 
 
 def test_probes_on_separable_and_on_random_codes() -> None:

@@ -13,7 +13,7 @@ from conftest import REPOSITORY, App
 from hub_server import HubServer
 
 from hfvae import hub, plots
-from hfvae.evaluation import main_plane
+from hfvae.evaluation import principal_axes
 
 LOAD = """
 from hfvae import ConvVAE
@@ -104,4 +104,4 @@ def check_metrics(folder: Path, samples: int = 2) -> None:
     assert figures == {"reconstructions.png", "samples.png", "latents.png", "traversals.png"}
     assert "| ELBO |" in (folder / hub.CARD).read_text()
     latents = hub.Source(folder).latents()
-    assert plots.latent_scatter(main_plane(latents.mean).project(latents.mean), latents.labels).axes
+    assert plots.latent_scatter(principal_axes(latents.mean).project(latents.mean), latents.labels).axes

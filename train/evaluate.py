@@ -147,7 +147,7 @@ def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, fold
     """reconstructions, samples, latents and traversals, as PNG."""
     folder.mkdir(exist_ok=True)
     x, _ = next(iter(data.test_dataloader()))
-    points = evaluation.main_plane(test.mean).project(test.mean)
+    points = evaluation.principal_axes(test.mean).project(test.mean)
     axes = ("z1", "z2") if vae.latent_dim == 2 else ("principal direction 1", "principal direction 2")
     figures = {
         "reconstructions": plots.reconstructions(x[:12], reconstruct(vae, x[:12])),

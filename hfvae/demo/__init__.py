@@ -1,4 +1,4 @@
-"""The Gradio app: `session` does the work, one module per tab shows it, `blocks` joins them."""
+"""The Gradio app. `blocks` joins it; `session` holds the models, `page` serves, and each tab has its functions' module."""
 
 from .blocks import build_demo
 

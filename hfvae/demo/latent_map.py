@@ -1,12 +1,28 @@
-"""The Latent map tab: the encoded test set by class; the point under the pointer is decoded."""
+"""The Latent map tab, as far as it needs Python: the encoded test set."""
 
 from __future__ import annotations
 
-import gradio as gr
+from typing import Any
 
+import torch
+
+from . import wire
 from .session import Session
-from .widget import widget
 
 
-def build(session: Session) -> gr.HTML:
-    return widget("map", session, [session.codes, session.decode])
+def atlas(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """{model} -> the test set's codes and their principal axes, each as base64.
+
+    codes float16 (N, L), labels uint8 (N,), centre float32 (L,), directions float32 (L, K), spread float32 (K,). A code
+    z has the coordinates (z - centre) @ directions; the first two are its place on the map.
+    """
+    exhibit = session.exhibit(request.get("model"))
+    if exhibit.latents is None or exhibit.axes is None:
+        raise ValueError(f"{exhibit.name} comes without latent codes, so it has no map")
+    return {
+        "codes": wire.pack(exhibit.latents.mean.half()),
+        "labels": wire.pack(exhibit.latents.labels.to(torch.uint8)),
+        "centre": wire.pack(exhibit.axes.centre),
+        "directions": wire.pack(exhibit.axes.directions),
+        "spread": wire.pack(exhibit.axes.spread),
+    }

@@ -1,29 +1,25 @@
-"""What the app does, without the app: models, their codes, and plain data in and out. No gradio here.
-
-Every method validates what it is given, since its callers are open network endpoints, and answers with JSON values;
-images travel as base64 of one byte a pixel. Nothing of a visitor's is kept: state lives in their page.
-"""
+"""The models on show and what is known of each. No gradio here, and nothing of a visitor's: that stays in their page."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import math
-import threading
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
+from huggingface_hub import constants
 from torch import Tensor
 
-from .. import hub, sketch
-from ..evaluation import ACTIVE_VARIANCE, main_plane
-from ..inference import evaluating, generate
+from .. import hub
+from ..evaluation import ACTIVE_VARIANCE, PrincipalAxes, principal_axes
 from ..models import VAE
 from ..zoo import load, pick_device
+from . import decoder
+from .gate import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +27,22 @@ PAD = 140
 """Side of the drawings that the pad sends, in pixels."""
 SHOWN = 10
 """Sliders shown at once; the others are folded away."""
+DIRECTIONS = 8
+"""Principal directions that get a slider."""
+NEIGHBOURS = 15
+"""Test digits that vote on a drawing's class."""
 
 
 @dataclass
 class Exhibit:
-    """A model on show, and the test set as it sees it (if its folder holds the codes)."""
+    """A model on show, the test set as it sees it (if its folder holds that), and its card."""
 
     name: str
     vae: VAE
     latents: hub.Latents | None
+    card: str
+    page: str | None
+    """The address of the model's page on the hub."""
 
     @cached_property
     def activity(self) -> list[float]:
@@ -54,17 +57,32 @@ class Exhibit:
         return 3.0 if self.latents is None else float(max(3, math.ceil(self.latents.mean.abs().max())))
 
     @cached_property
-    def map(self) -> dict[str, str]:
-        """What `Session.codes` answers, the same for every page."""
+    def axes(self) -> PrincipalAxes | None:
+        """The directions in which the test set's codes vary most; the first two span the map."""
         if self.latents is None:
-            raise ValueError(f"{self.name} comes without latent codes, so it has no map")
-        plane = main_plane(self.latents.mean)
-        return {
-            "codes": _pack(self.latents.mean),
-            "labels": _pack(self.latents.labels.to(torch.uint8)),
-            "centre": _pack(plane.centre),
-            "directions": _pack(plane.directions),
-        }
+            return None
+        return principal_axes(self.latents.mean, min(DIRECTIONS, self.vae.latent_dim))
+
+    @cached_property
+    def sorted_elbo(self) -> Tensor | None:
+        """The test set's ELBOs in ascending order."""
+        if self.latents is None or self.latents.elbo is None:
+            return None
+        return self.latents.elbo.sort().values
+
+    def percentile(self, elbo: float) -> float | None:
+        """The share of test digits, in percent, that the model explains less well than this."""
+        if self.sorted_elbo is None:
+            return None
+        return 100 * int(torch.searchsorted(self.sorted_elbo, elbo)) / len(self.sorted_elbo)
+
+    def votes(self, z: Tensor) -> list[int] | None:
+        """How many of the nearest test digits of a code (L,) are of each class."""
+        if self.latents is None:
+            return None
+        distances = (self.latents.mean - z).square().sum(1)
+        nearest = distances.topk(min(NEIGHBOURS, len(distances)), largest=False).indices
+        return self.latents.labels[nearest].bincount(minlength=10).tolist()
 
     def describe(self) -> dict[str, Any]:
         ranked = list(range(self.vae.latent_dim))
@@ -79,13 +97,15 @@ class Exhibit:
             "shown": SHOWN,
             "span": self.span,
             "pad": PAD,
-            "hasMap": self.latents is not None,
+            "hasMap": self.latents is not None and self.vae.latent_dim > 1,
             "projected": self.vae.latent_dim != 2,
+            "decodesInBrowser": decoder.fits_a_browser(self.vae),
+            "page": self.page,
         }
 
 
 class Session:
-    """The models on show, one lock in front of them.
+    """The models on show, one gate in front of them.
 
     Args:
         places: folders, bundled names or repo ids; each is loaded, or its problem noted.
@@ -94,6 +114,7 @@ class Session:
     Attributes:
         exhibits: name -> Exhibit, in the order given.
         problems: a sentence for each place that gave no model; where none did, the bundled models are shown.
+        gate: to be held while a model works.
 
     Raises:
         ValueError: a device that is not there.
@@ -104,7 +125,7 @@ class Session:
         self.device = pick_device(device)
         self.exhibits: dict[str, Exhibit] = {}
         self.problems: list[str] = []
-        self._lock = threading.Lock()
+        self.gate = Gate()
         for place in places:
             self._try(place)
         if not self.exhibits and hub.bundled_names():
@@ -131,69 +152,24 @@ class Session:
             raise hub.WeightsError(
                 f"{place} has codes of {latents.mean.shape[1]} latents and a model of {vae.latent_dim}"
             )
-        self.exhibits[place] = Exhibit(place, vae, latents)
+        page = None if source.folder else f"{constants.ENDPOINT}/{place}"
+        self.exhibits[place] = Exhibit(place, vae, latents, _card(source), page)
 
     def describe(self) -> list[dict[str, Any]]:
         """What the page needs to know of each model."""
         return [exhibit.describe() for exhibit in self.exhibits.values()]
 
-    def reconstruct(self, request: Any) -> dict[str, Any]:
-        """{model, ink: base64 of PAD x PAD bytes} -> {seen, reconstruction, z}, or {empty: true} for no ink."""
-        exhibit = self._exhibit(request)
-        ink = torch.frombuffer(bytearray(_bytes(request, "ink", PAD * PAD)), dtype=torch.uint8)
-        digit = sketch.to_digit(ink.view(PAD, PAD), light_ground=False)
-        if digit is None:
-            return {"empty": True}
-        x = digit.view(1, 1, 28, 28)
-        with self._lock, evaluating(exhibit.vae):
-            z = exhibit.vae.encode(x.to(self.device)).mean
-            picture = exhibit.vae.picture(z).cpu()
-        return {"seen": _image(x), "reconstruction": _image(picture), "z": z[0].tolist()}
-
-    def decode(self, request: Any) -> dict[str, Any]:
-        """{model, z: latent_dim numbers} -> {image}."""
-        exhibit = self._exhibit(request)
-        z = torch.tensor([_numbers(request, "z", exhibit.vae.latent_dim)])
-        with self._lock:
-            return {"image": _image(generate(exhibit.vae, z=z))}
-
-    def codes(self, request: Any) -> dict[str, Any]:
-        """{model} -> {codes, labels, centre, directions}: base64 of float32 (N, L), uint8 (N,), float32 (L,), (L, 2).
-
-        The last two are the plane the map shows: a code z lies at (z - centre) @ directions.
-        """
-        return self._exhibit(request).map
-
-    def _exhibit(self, request: Any) -> Exhibit:
-        name = request.get("model") if isinstance(request, dict) else None
+    def exhibit(self, name: Any) -> Exhibit:
         if not isinstance(name, str) or name not in self.exhibits:
             raise ValueError(f"model must be one of {', '.join(self.exhibits)}")
         return self.exhibits[name]
 
 
-def _bytes(request: dict[str, Any], key: str, length: int) -> bytes:
-    value = request.get(key)
-    encoded_length = 4 * math.ceil(length / 3)
-    if not isinstance(value, str) or len(value) != encoded_length:
-        raise ValueError(f"{key} must be base64 of {length} bytes")
+def _card(source: hub.Source) -> str:
+    """The model card as it can be shown here: without its front matter, its marks, and its pictures' relative links."""
     try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"{key} must be base64 of {length} bytes: {error}") from error
-
-
-def _numbers(request: dict[str, Any], key: str, count: int) -> list[float]:
-    value = request.get(key)
-    if not isinstance(value, list) or len(value) != count:
-        raise ValueError(f"{key} must be a list of {count} numbers")
-    if not all(type(number) in (int, float) and abs(number) <= 1e3 for number in value):  # NaN too
-        raise ValueError(f"{key} must hold numbers between -1000 and 1000")
-    return [float(number) for number in value]
-
-
-def _image(images: Tensor) -> str:
-    return _pack((images[0, 0] * 255).round().to(torch.uint8))
-
-
-def _pack(tensor: Tensor) -> str:
-    return base64.b64encode(tensor.contiguous().numpy().tobytes()).decode()
+        text = source.path(hub.CARD).read_text(encoding="utf-8")
+    except (hub.HubError, UnicodeDecodeError):
+        return f"{source} comes without a model card."
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    return re.sub(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\s*(\*[^*\n]*\*)?", "", text, flags=re.DOTALL).strip()

@@ -1,86 +1,233 @@
-// What the widgets share: one model, one latent point, and a few helpers. Runs before each widget's own script.
+// What the widgets share: one model, one latent point, its picture, and the way to Python.
 const hf = (window.hfvae ??= (() => {
+  const RETRY = { first: 250, longest: 4000 }; // milliseconds
+  const CROWDED = 80; // milliseconds: an answer that took longer is a sign to ask less often
   const listeners = new Set();
-  const state = { model: null, z: null, models: [] };
+  const state = {
+    models: [],
+    model: null,
+    z: [], // the latent point
+    origin: null, // who set it: draw, sliders, map, morph, prior, link; null for the start
+    anchor: [], // the point that the sliders started from
+    picture: null, // its image, 784 grey levels, as soon as it is decoded
+    exact: false, // whether the picture is of z, and not of a point that z just left
+    decode: null, // the model's decoder in this page, if it has one
+    ends: { a: null, b: null }, // of the morph: {z, picture}
+    temperature: 1,
+  };
+  let python = null; // the server functions that all widgets have
+  let askPython, fetchDecoder;
+
+  const notify = (what) => listeners.forEach((listener) => listener(what));
+  const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const zero = () => new Array(state.model.latentDim).fill(0);
+  const grey = (floats) => Uint8Array.from(floats, (value) => Math.round(255 * value));
+
+  function init(models, server) {
+    if (python) return;
+    python = server;
+    state.models = models;
+    state.model = models[0];
+    askPython = latest(python.decode, (answer, request) => {
+      if (!state.exact) show(images(answer.images)[0], request.z[0] === state.z);
+    });
+    fetchDecoder = latest(python.weights, (answer) => {
+      state.decode = hf.makeDecoder(answer);
+      if (!state.exact) develop();
+    });
+    fromLink();
+    if (state.model.decodesInBrowser) fetchDecoder({ model: state.model.name });
+    develop();
+  }
+
+  function setModel(name) {
+    const model = state.models.find((candidate) => candidate.name === name);
+    if (!model || model === state.model) return;
+    Object.assign(state, { model, origin: null, picture: null, exact: false, decode: null, ends: { a: null, b: null } });
+    state.z = state.anchor = zero();
+    if (model.decodesInBrowser) fetchDecoder({ model: name });
+    notify("model");
+    develop();
+    writeLink();
+  }
+
+  // Move the one latent point; `picture` is its image, if the caller has it.
+  function setZ(z, origin, picture = null) {
+    state.z = Array.from(z);
+    state.origin = origin;
+    if (origin !== "sliders" && origin !== "morph") state.anchor = state.z;
+    state.exact = false;
+    notify("z");
+    if (picture) show(picture, true);
+    else develop();
+    writeLink();
+  }
+
+  function develop() {
+    if (state.decode) show(grey(state.decode(state.z)), true);
+    else askPython({ model: state.model.name, z: [state.z] });
+  }
+  function show(picture, exact) {
+    Object.assign(state, { picture, exact });
+    notify("picture");
+  }
+
+  // The images of any latent points, without moving the one; null if the model changed meanwhile.
+  async function decodeAll(points) {
+    if (state.decode) return points.map((z) => grey(state.decode(z)));
+    const model = state.model;
+    const answer = await python.decode({ model: model.name, z: points }).catch(() => undefined);
+    if (model !== state.model) return null;
+    say(answer ? answer.error : NO_ANSWER);
+    return answer?.images ? images(answer.images) : null;
+  }
+
+  // At most one request under way; of what comes meanwhile only the latest is sent. A server that is away or busy is
+  // asked again until it answers, so the last request of all is always answered.
+  const NO_ANSWER = "The server did not answer; trying again…";
+  function latest(call, show) {
+    let busy = false;
+    let waiting = null;
+    return async (request) => {
+      waiting = request;
+      if (busy) return;
+      busy = true;
+      let pause = RETRY.first;
+      while (waiting) {
+        const current = waiting;
+        waiting = null;
+        const asked = performance.now();
+        const answer = await call(current).catch(() => undefined);
+        if (!answer || answer.busy) {
+          say(answer ? answer.error : NO_ANSWER);
+          await sleep(pause * (0.5 + Math.random()));
+          pause = Math.min(2 * pause, RETRY.longest);
+          waiting ??= current;
+          continue;
+        }
+        pause = RETRY.first;
+        say(answer.error);
+        if (!answer.error && current.model === state.model.name) show(answer, current);
+        const late = performance.now() - asked - CROWDED;
+        if (late > 0) await sleep(late);
+      }
+      busy = false;
+    };
+  }
+
+  // The link carries model and latent point.
+  function fromLink() {
+    const query = new URLSearchParams(location.search);
+    const named = query.get("model");
+    const model = state.models.find((candidate) => candidate.name === named);
+    if (model) state.model = model;
+    else if (named) say(`The link asks for ${named}, which is not on show here.`);
+    state.z = state.anchor = zero();
+    const numbers = query.get("z")?.split(",").map(parseFloat);
+    if (!numbers || (named && !model)) return;
+    if (numbers.length === state.z.length && numbers.every((value) => Math.abs(value) <= 1000)) {
+      state.z = state.anchor = numbers;
+      state.origin = "link";
+    } else say(`The link's latent point is none of ${state.model.name}'s: it needs ${state.z.length} numbers.`);
+  }
+  function link() {
+    const url = new URL(location.href);
+    url.searchParams.set("model", state.model.name);
+    url.searchParams.set("z", state.z.map((value) => Number(value.toFixed(3))).join(","));
+    return url.href;
+  }
+  let linkDue = null;
+  function writeLink() {
+    clearTimeout(linkDue);
+    linkDue = setTimeout(() => history.replaceState(history.state, "", link()), 300); // browsers ration these
+  }
+
+  function say(text) {
+    const toast = document.querySelector("#toast");
+    if (toast && toast.textContent !== (text ?? "")) toast.textContent = text ?? "";
+  }
+
+  function bytes(base64) {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  }
+  function images(base64) {
+    const all = bytes(base64);
+    return Array.from({ length: all.length / 784 }, (_, i) => all.subarray(784 * i, 784 * (i + 1)));
+  }
 
   return {
-    state,
+    state, init, setModel, setZ, decodeAll, latest, link, say, bytes, images, grey,
 
-    init(models) {
-      if (state.models.length) return;
-      state.models = models;
-      state.model = models[0];
-      state.z = new Array(state.model.latentDim).fill(0);
-    },
+    // Every widget hears of every change: "model", "z", "picture", "ends" or "temperature".
+    listen: (listener) => listeners.add(listener),
 
-    // Every widget hears of every change; `origin` is who made it, `what` is "model" or "z".
-    listen(listener) {
-      listeners.add(listener);
+    keep(end) {
+      if (!state.exact) return;
+      state.ends[end] = { z: state.z, picture: state.picture };
+      notify("ends");
     },
-    setModel(name, origin) {
-      const model = state.models.find((candidate) => candidate.name === name);
-      if (!model || model === state.model) return;
-      state.model = model;
-      state.z = new Array(model.latentDim).fill(0);
-      for (const listener of listeners) listener("model", origin);
+    setTemperature(value) {
+      state.temperature = value;
+      notify("temperature");
     },
-    setZ(z, origin) {
-      state.z = Array.from(z);
-      for (const listener of listeners) listener("z", origin);
+    openTab(name) {
+      [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name)?.click();
     },
+    normal: () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
 
-    // At most one request under way; what comes meanwhile waits, and only the latest of it is sent.
-    latest(call, show) {
-      let busy = false;
-      let waiting = null;
-      const send = async (request) => {
-        if (busy) {
-          waiting = request;
-          return;
-        }
-        busy = true;
-        try {
-          const answer = await call(request);
-          if (request.model === state.model.name) show(answer ?? { error: "The server did not answer." }, request);
-        } catch (error) {
-          show({ error: `The server did not answer: ${error.message ?? error}` }, request);
-        } finally {
-          busy = false;
-          document.documentElement.dataset.ready = "true";
-          const next = waiting;
-          waiting = null;
-          if (next) send(next);
-        }
-      };
-      return send;
-    },
-
-    bytes(base64) {
-      return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    },
-    base64(bytes) {
+    base64(values) {
       let text = "";
-      for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+      for (let i = 0; i < values.length; i += 0x8000) text += String.fromCharCode(...values.subarray(i, i + 0x8000));
       return btoa(text);
     },
 
-    // A 28x28 picture, white ink on black.
-    paint(canvas, base64) {
-      const grey = hf.bytes(base64);
-      const image = new ImageData(28, 28);
-      for (let i = 0; i < grey.length; i++) {
-        image.data.fill(grey[i], 4 * i, 4 * i + 3);
+    // A 28x28 picture, white ink on black; null leaves the canvas empty.
+    paint(canvas, picture) {
+      const context = canvas.getContext("2d");
+      if (!picture) return context.clearRect(0, 0, 28, 28);
+      const image = context.createImageData(28, 28);
+      for (let i = 0; i < 784; i++) {
+        image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = picture[i];
         image.data[4 * i + 3] = 255;
       }
-      canvas.getContext("2d").putImageData(image, 0, 0);
+      context.putImageData(image, 0, 0);
     },
-    wipe(canvas) {
-      canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    // A row of pictures, each a button if `pick(i)` is given.
+    strip(container, pictures, title, pick) {
+      while (container.children.length > pictures.length) container.lastChild.remove();
+      while (container.children.length < pictures.length) {
+        const cell = document.createElement(pick ? "button" : "span");
+        const i = container.children.length;
+        cell.className = "hf-cell";
+        if (pick) Object.assign(cell, { type: "button", onclick: () => pick(i) });
+        cell.append(Object.assign(document.createElement("canvas"), { width: 28, height: 28 }));
+        container.append(cell);
+      }
+      pictures.forEach((picture, i) => {
+        const cell = container.children[i];
+        cell.ariaLabel = cell.title = title(i);
+        hf.paint(cell.firstChild, picture);
+      });
     },
-    say(element, text) {
-      element.textContent = text ?? "";
+    // Where on a canvas an event happened, in the canvas's own pixels.
+    place(canvas, event) {
+      const box = canvas.getBoundingClientRect();
+      return [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
+    },
+    ring(context, x, y, radius) {
+      for (const [width, colour] of [[5, "black"], [2.5, "white"]]) {
+        context.lineWidth = width;
+        context.strokeStyle = colour;
+        context.beginPath();
+        context.arc(x, y, radius, 0, 2 * Math.PI);
+        context.stroke();
+      }
     },
   };
 })());
-hf.init(props.models);
 const find = (selector) => element.querySelector(selector);
+element.addEventListener("click", (event) => {
+  const { keep, open } = event.target.closest("[data-keep], [data-open]")?.dataset ?? {};
+  if (keep) hf.keep(keep);
+  if (open) hf.openTab(open);
+});

@@ -1,92 +1,214 @@
 const pad = find("#pad canvas");
 const pen = pad.getContext("2d");
-const seen = find("#seen canvas");
-const reconstruction = find("#reconstruction canvas");
 const width = find("[data-do=width]");
 const small = document.createElement("canvas"); // the drawing as it is sent
-let strokes = []; // each {width, points: [[x, y], ...]}
+const whereabouts = find("#whereabouts canvas");
+const MOST_DIFFERENT = 160; // a difference of so many grey levels gets the full colour
+let marks = []; // strokes {width, points: [[x, y], ...]} and loaded digits {image}
+let current = null; // the stroke under the pointer
+let seen = null; // what the model sees of the drawing
+let sure = false; // whether posterior draws are on show
+let atlas = null;
 
 function redraw() {
   pen.fillStyle = "black";
   pen.fillRect(0, 0, pad.width, pad.height);
   pen.strokeStyle = "white";
   pen.lineCap = pen.lineJoin = "round";
-  for (const stroke of strokes) {
-    pen.lineWidth = stroke.width;
-    pen.beginPath();
-    pen.moveTo(...stroke.points[0]);
-    for (const point of stroke.points) pen.lineTo(...point);
-    pen.stroke();
-  }
-  find(".hf-hint").hidden = strokes.length > 0;
+  pen.imageSmoothingEnabled = false;
+  for (const mark of marks) mark.image ? pen.drawImage(mark.image, 0, 0, pad.width, pad.height) : drawStroke(mark);
+  find(".hf-hint").hidden = marks.length > 0;
 }
 
-function ink() {
+// A curve through the middles between the points, so that a quick hand leaves no corners.
+function drawStroke({ width, points }) {
+  pen.lineWidth = width;
+  pen.beginPath();
+  pen.moveTo(...points[0]);
+  for (let i = 1; i < points.length - 1; i++) {
+    const [[x, y], [nextX, nextY]] = [points[i], points[i + 1]];
+    pen.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+  }
+  pen.lineTo(...points.at(-1));
+  pen.stroke();
+}
+
+function drawing() {
   const side = hf.state.model.pad;
   small.width = small.height = side;
   const context = small.getContext("2d", { willReadFrequently: true });
   context.drawImage(pad, 0, 0, side, side);
   const rgba = context.getImageData(0, 0, side, side).data;
-  const grey = new Uint8Array(side * side);
-  for (let i = 0; i < grey.length; i++) grey[i] = rgba[4 * i];
-  return hf.base64(grey);
+  return { model: hf.state.model.name, ink: hf.base64(Uint8Array.from({ length: side * side }, (_, i) => rgba[4 * i])) };
 }
 
 const ask = hf.latest(server.reconstruct, (answer) => {
-  hf.say(find(".hf-problem"), answer.error);
-  if (answer.error) return;
-  if (answer.empty || !strokes.length) {
-    hf.wipe(seen);
-    hf.wipe(reconstruction);
-    return;
-  }
-  hf.paint(seen, answer.seen);
-  hf.paint(reconstruction, answer.reconstruction);
-  hf.setZ(answer.z, "draw");
+  document.documentElement.dataset.ready = "true";
+  if (answer.empty || !marks.length) return showNothing();
+  seen = hf.images(answer.seen)[0];
+  hf.setZ(answer.z, "draw", hf.images(answer.reconstruction)[0]);
+  judge(answer);
 });
-const update = () => ask({ model: hf.state.model.name, ink: ink() });
+const askHowSure = hf.latest(server.posterior, (answer) => {
+  hf.strip(find("#posterior"), answer.empty ? [] : hf.images(answer.images), (i) => `Posterior draw ${i + 1}`);
+});
+const askDigits = hf.latest(server.digits, (answer) => {
+  find(".hf-digits-note").textContent = answer.real
+    ? "Load one of MNIST's own, then draw over it."
+    : "MNIST is not on the server's machine, so these are test digits as the model decodes them.";
+  const images = hf.images(answer.images);
+  hf.strip(find("#digits"), images, (i) => `Load test digit ${i}`, (i) => load(find("#digits").children[i].firstChild));
+});
 
-function place(event) {
-  const box = pad.getBoundingClientRect();
-  return [((event.clientX - box.left) * pad.width) / box.width, ((event.clientY - box.top) * pad.height) / box.height];
+function update() {
+  ask(drawing());
+  if (sure && !current) askHowSure(drawing());
+}
+function change(next) {
+  marks = next;
+  redraw();
+  update();
+}
+function load(picture) {
+  const image = document.createElement("canvas");
+  image.width = image.height = 28;
+  image.getContext("2d").drawImage(picture, 0, 0);
+  change([{ image }]);
 }
 
-let current = null; // the stroke under the pointer
+// Showing
+
+function showNothing() {
+  seen = null;
+  judge({});
+  hf.strip(find("#posterior"), [], () => "");
+  show();
+}
+
+// The picture is that of the one latent point, which another tab may have moved.
+const moved = () => hf.state.origin !== "draw" && hf.state.origin !== null;
+function show() {
+  const { picture, exact, model } = hf.state;
+  const shown = seen || moved() ? picture : null;
+  hf.paint(find("#seen canvas"), seen);
+  hf.paint(find("#reconstruction canvas"), shown);
+  showDifference(exact ? shown : null);
+  find(".hf-source").textContent = moved() ? "The latent point has been moved elsewhere." : `Drawn from ${model.latentDim} latents alone`;
+  find("[data-do=back]").hidden = !moved() || !seen;
+  find(".hf-verdict").classList.toggle("hf-dim", moved());
+  showWhereabouts();
+}
+
+function showDifference(shown) {
+  const context = find("#difference canvas").getContext("2d");
+  context.clearRect(0, 0, 28, 28);
+  if (!seen || !shown) return;
+  const image = context.createImageData(28, 28);
+  for (let i = 0; i < 784; i++) {
+    const difference = seen[i] - shown[i];
+    image.data.set(difference > 0 ? [255, 90, 60] : [70, 150, 255], 4 * i);
+    image.data[4 * i + 3] = Math.min(255, (255 * Math.abs(difference)) / MOST_DIFFERENT);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function judge({ percentile, votes }) {
+  find("#percentile").value = percentile ?? 0;
+  const share = percentile < 10 ? percentile?.toFixed(1) : percentile?.toFixed(0);
+  find(".hf-percentile").textContent =
+    percentile == null
+      ? marks.length ? "This model comes without the test set's ELBOs to compare with." : "Draw, and its ELBO is compared with 10,000 test digits’."
+      : percentile < 1
+        ? `Hardly: ${share} % of the test digits are explained less well.`
+        : `Explained better than ${share} % of the test digits.`;
+  const most = Math.max(...(votes ?? [0]));
+  find("#votes").replaceChildren(
+    ...Array.from({ length: 10 }, (_, digit) => {
+      const bar = Object.assign(document.createElement("span"), { textContent: digit });
+      bar.style.setProperty("--share", votes ? votes[digit] / votes.reduce((a, b) => a + b) : 0);
+      bar.style.setProperty("--class-colour", hf.colours[digit]);
+      return bar;
+    }),
+  );
+  find(".hf-voted").textContent = votes
+    ? `${most} of the ${votes.reduce((a, b) => a + b)} nearest test digits are a ${votes.indexOf(most)}.`
+    : "The nearest test digits in latent space will vote.";
+}
+
+function showWhereabouts() {
+  const context = whereabouts.getContext("2d");
+  const side = whereabouts.width;
+  context.clearRect(0, 0, side, side);
+  if (!atlas) return;
+  const scale = (0.47 * side) / atlas.reach;
+  atlas.layer ??= paintLayer(scale, side);
+  context.drawImage(atlas.layer, 0, 0);
+  if (!seen && !moved()) return;
+  const [x, y] = atlas.project(hf.state.z);
+  hf.ring(context, side / 2 + scale * x, side / 2 - scale * y, 5);
+}
+function paintLayer(scale, side) {
+  const layer = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const brush = layer.getContext("2d");
+  brush.globalAlpha = 0.35;
+  atlas.draw(brush, [scale, side / 2, side / 2], 1.5);
+  return layer;
+}
+
+// The hand
+
 pad.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || current) return;
   pad.setPointerCapture(event.pointerId);
-  current = { id: event.pointerId, width: Number(width.value), points: [place(event)] };
-  strokes.push(current);
-  redraw();
-  update();
+  current = { id: event.pointerId, width: Number(width.value), points: [hf.place(pad, event)] };
+  change([...marks, current]);
 });
 pad.addEventListener("pointermove", (event) => {
   if (event.pointerId !== current?.id) return;
   const moves = event.getCoalescedEvents?.() ?? [];
-  current.points.push(...(moves.length ? moves : [event]).map(place));
+  current.points.push(...(moves.length ? moves : [event]).map((move) => hf.place(pad, move)));
   redraw();
   update();
 });
 for (const end of ["pointerup", "pointercancel"]) {
   pad.addEventListener(end, (event) => {
-    if (event.pointerId === current?.id) current = null;
+    if (event.pointerId !== current?.id) return;
+    current = null;
+    if (sure) update();
   });
 }
-
-function change(next) {
-  strokes = next;
-  redraw();
-  update();
-}
-find("[data-do=undo]").addEventListener("click", () => change(strokes.slice(0, -1)));
+const undo = () => change(marks.slice(0, -1));
+find("[data-do=undo]").addEventListener("click", undo);
 find("[data-do=clear]").addEventListener("click", () => change([]));
+find("[data-do=back]").addEventListener("click", update);
+find("[data-do=digits]").addEventListener("click", () => askDigits({ model: hf.state.model.name }));
+find("[data-do=sure]").addEventListener("click", () => {
+  sure = !sure;
+  find(".hf-sure").hidden = !sure;
+  if (sure) update();
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select");
+  if (event.key === "z" && (event.ctrlKey || event.metaKey) && !typing && pad.offsetParent) undo();
+});
 
-function adopt() {
-  hf.say(find(".hf-count"), hf.state.model.latentDim);
-  hf.wipe(seen);
-  hf.wipe(reconstruction);
+async function adopt() {
+  const { model } = hf.state;
+  atlas = null;
+  seen = null;
+  judge({});
+  show();
   update();
+  find("#digits").parentElement.parentElement.hidden = !model.hasMap;
+  if (model.hasMap) askDigits({ model: model.name });
+  const fetched = await hf.atlas(model);
+  if (model !== hf.state.model) return;
+  atlas = fetched;
+  show();
 }
-hf.listen((what) => what === "model" && adopt());
+hf.listen((what) => {
+  if (what === "model") adopt();
+  else if (what === "picture") show();
+});
 redraw();
 adopt();

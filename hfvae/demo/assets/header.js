@@ -1,5 +1,33 @@
 const picker = find("#model");
+const copy = find("[data-do=link]");
+const hub = find(".hf-hub");
+const cards = document.head.appendChild(document.createElement("style")); // the other models' cards are not shown
+
 for (const model of hf.state.models) picker.add(new Option(model.title, model.name));
-picker.value = hf.state.model.name;
-picker.addEventListener("change", () => hf.setModel(picker.value, "header"));
-hf.say(find(".hf-problem"), props.problems.join("\n"));
+find(".hf-problem").textContent = props.problems.join("\n");
+picker.addEventListener("change", () => hf.setModel(picker.value));
+find("[data-do=card]").addEventListener("click", () => {
+  const card = document.querySelector("#card");
+  if (!card.querySelector(`#card-${hf.state.models.indexOf(hf.state.model)}`)?.offsetParent) card.querySelector("button").click();
+  card.scrollIntoView({ behavior: "smooth" });
+});
+copy.addEventListener("click", async () => {
+  const said = copy.textContent;
+  try {
+    await navigator.clipboard.writeText(hf.link());
+    copy.textContent = "Copied";
+  } catch {
+    hf.say(`This browser does not let pages copy. The link: ${hf.link()}`); // an insecure origin, or no permission
+  }
+  setTimeout(() => (copy.textContent = said), 1500);
+});
+
+function adopt() {
+  const { model, models } = hf.state;
+  picker.value = model.name;
+  hub.hidden = !model.page;
+  if (model.page) hub.href = model.page;
+  cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none !important; }`;
+}
+hf.listen((what) => what === "model" && adopt());
+adopt();

@@ -1,165 +1,274 @@
-const COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
+const TILES = 20; // of the backdrop, a side
+const SLACK = 5; // pixels a pointer may move and still click
+const MOST_ZOOM = 40;
+const frame = find("#map");
 const canvas = find("#map canvas");
 const pen = canvas.getContext("2d");
 const decoded = find("#decoded canvas");
-const layer = document.createElement("canvas"); // the points, drawn once
-let codes = null; // {codes, points, labels, project} of the model on show
-let view = null; // {x, y: the map's middle, scale: pixels a unit}
-let marked = null; // the point on show, in map coordinates
+const manifold = find("[data-do=manifold]");
+const layer = document.createElement("canvas"); // backdrop and points, drawn once a view
+const backdrop = document.createElement("canvas");
 const hidden = new Set(); // classes switched off in the legend
+const pointers = new Map(); // pointer id -> where it is and where it went down
+let atlas = null;
+let view = { x: 0, y: 0, zoom: 1 }; // the map's middle in map coordinates
+let hovered = null; // the point under the pointer, {z, place, nearest}; null shows the pinned one
+let tiled = null; // the view that the backdrop was made for
 
-const ask = hf.latest(server.decode, (answer) => {
-  hf.say(find(".hf-problem"), answer.error);
-  if (!answer.error) hf.paint(decoded, answer.image);
-});
-
-const fetchCodes = hf.latest(server.codes, (answer) => {
-  hf.say(find(".hf-problem"), answer.error);
-  if (answer.error) return;
-  const floats = (text) => new Float32Array(hf.bytes(text).buffer);
-  const [centre, directions] = [floats(answer.centre), floats(answer.directions)];
-  const project = (z) =>
-    [0, 1].map((axis) => centre.reduce((sum, middle, i) => sum + (z[i] - middle) * directions[2 * i + axis], 0));
-  const all = floats(answer.codes);
-  const labels = hf.bytes(answer.labels);
-  const points = new Float32Array(2 * labels.length);
-  for (let i = 0; i < labels.length; i++) {
-    points.set(project(all.subarray(i * centre.length, (i + 1) * centre.length)), 2 * i);
-  }
-  codes = { codes: all, points, labels, project };
-  fit();
-  drawPoints();
-  follow();
-});
-
-function fit() {
-  let reach = 0;
-  for (const coordinate of codes.points) reach = Math.max(reach, Math.abs(coordinate));
-  view = { x: 0, y: 0, scale: (0.48 * canvas.width) / reach };
-}
-const toPixels = (x, y) => [canvas.width / 2 + (x - view.x) * view.scale, canvas.height / 2 - (y - view.y) * view.scale];
-
-function drawPoints() {
-  layer.width = canvas.width;
-  layer.height = canvas.height;
-  const brush = layer.getContext("2d");
-  brush.globalAlpha = 0.6;
-  for (let i = 0; i < codes.labels.length; i++) {
-    if (hidden.has(codes.labels[i])) continue;
-    const [px, py] = toPixels(codes.points[2 * i], codes.points[2 * i + 1]);
-    brush.fillStyle = COLOURS[codes.labels[i]];
-    brush.fillRect(px - 1.5, py - 1.5, 3, 3);
-  }
-  draw();
-}
-
-function draw() {
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.drawImage(layer, 0, 0);
-  if (!marked || !view) return;
-  const [px, py] = toPixels(...marked);
-  pen.lineWidth = 3;
-  for (const [radius, colour] of [[9, "black"], [7, "white"]]) {
-    pen.strokeStyle = colour;
-    pen.beginPath();
-    pen.arc(px, py, radius, 0, 2 * Math.PI);
-    pen.stroke();
-  }
-}
-
-function nearest(x, y) {
-  let best = -1;
-  let least = Infinity;
-  for (let i = 0; i < codes.labels.length; i++) {
-    if (hidden.has(codes.labels[i])) continue;
-    const distance = (codes.points[2 * i] - x) ** 2 + (codes.points[2 * i + 1] - y) ** 2;
-    if (distance < least) [best, least] = [i, distance];
-  }
-  return best;
-}
+// Between map coordinates and the canvas's pixels
+const scale = () => (view.zoom * 0.48 * canvas.width) / (atlas?.reach || 1);
+const toPixels = ([x, y]) => [canvas.width / 2 + (x - view.x) * scale(), canvas.height / 2 - (y - view.y) * scale()];
+const toMap = ([px, py]) => [view.x + (px - canvas.width / 2) / scale(), view.y - (py - canvas.height / 2) / scale()];
 
 // The latent point that a place on the map stands for: itself in two dimensions, else the nearest test digit's code.
 function latentAt(x, y) {
-  const { latentDim, projected } = hf.state.model;
-  if (!projected) return { z: [x, y], place: [x, y] };
-  const i = nearest(x, y);
-  if (i < 0) return null;
-  return {
-    z: Array.from(codes.codes.subarray(latentDim * i, latentDim * (i + 1))),
-    place: [codes.points[2 * i], codes.points[2 * i + 1]],
-    label: codes.labels[i],
-  };
+  const nearest = atlas.nearest(x, y, hidden);
+  const { projected } = hf.state.model;
+  if (projected && nearest < 0) return null;
+  const home = [atlas.points[2 * nearest], atlas.points[2 * nearest + 1]];
+  return projected ? { z: Array.from(atlas.code(nearest)), place: home, nearest } : { z: [x, y], place: [x, y], nearest };
 }
 
-function go(x, y, pin) {
-  if (!codes) return;
-  const target = latentAt(x, y);
-  if (!target) return;
-  marked = target.place;
-  draw();
-  const digit = target.label === undefined ? "" : `, the code of a test digit ${target.label}`;
-  hf.say(find(".hf-where"), `(${target.place.map((v) => v.toFixed(2)).join(", ")})${digit}`);
-  ask({ model: hf.state.model.name, z: target.z });
-  if (pin) hf.setZ(target.z, "map");
+// Drawing
+
+function redraw() {
+  const brush = layer.getContext("2d");
+  layer.width = canvas.width;
+  layer.height = canvas.height;
+  if (atlas) {
+    if (manifold.checked && tiled) {
+      const [left, top] = toPixels([tiled.x - tiled.reach, tiled.y + tiled.reach]);
+      brush.imageSmoothingEnabled = false;
+      brush.globalAlpha = 0.8;
+      brush.drawImage(backdrop, left, top, 2 * tiled.reach * scale(), 2 * tiled.reach * scale());
+    }
+    brush.globalAlpha = manifold.checked ? 0.45 : 0.6;
+    atlas.draw(brush, [scale(), ...toPixels([0, 0])], Math.min(6, 2 + view.zoom / 2), hidden);
+  }
+  compose();
 }
 
-function place(event) {
-  const box = canvas.getBoundingClientRect();
-  const px = ((event.clientX - box.left) * canvas.width) / box.width;
-  const py = ((event.clientY - box.top) * canvas.height) / box.height;
-  return [view.x + (px - canvas.width / 2) / view.scale, view.y - (py - canvas.height / 2) / view.scale];
+function compose() {
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(layer, 0, 0);
+  if (!atlas) return;
+  const [px, py] = toPixels(atlas.project(hf.state.z));
+  if (hovered) {
+    const [hx, hy] = toPixels(hovered.place);
+    if (hovered.nearest >= 0) {
+      pen.strokeStyle = hf.colours[atlas.labels[hovered.nearest]];
+      pen.lineWidth = 2;
+      pen.beginPath();
+      pen.moveTo(hx, hy);
+      pen.lineTo(...toPixels([atlas.points[2 * hovered.nearest], atlas.points[2 * hovered.nearest + 1]]));
+      pen.stroke();
+    }
+    hf.ring(pen, hx, hy, 4);
+  }
+  hf.ring(pen, px, py, 8);
 }
-canvas.addEventListener("pointermove", (event) => codes && go(...place(event), false));
-canvas.addEventListener("click", (event) => codes && go(...place(event), true));
-find("#map").addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-  if (!step || !codes) return;
-  event.preventDefault();
-  const [x, y] = marked ?? [0, 0];
-  go(x + (step[0] * 10) / view.scale, y + (step[1] * 10) / view.scale, true);
+
+const askHovered = hf.latest(server.decode, (answer, { z }) => {
+  if (hovered?.z === z[0]) hf.paint(decoded, hf.images(answer.images)[0]);
 });
-
-// Show the latent point that another tab chose.
-function follow() {
-  if (!codes) return;
-  marked = codes.project(hf.state.z);
-  hf.say(find(".hf-where"), `(${marked.map((v) => v.toFixed(2)).join(", ")})`);
-  ask({ model: hf.state.model.name, z: hf.state.z });
-  draw();
+function showPicture() {
+  const { decode, model, picture } = hf.state;
+  if (!hovered) hf.paint(decoded, picture);
+  else if (decode) hf.paint(decoded, hf.grey(decode(hovered.z)));
+  else askHovered({ model: model.name, z: [hovered.z] });
 }
+
+function describe() {
+  if (!atlas) return;
+  const shown = hovered ?? latentHere();
+  const coordinates = shown.place.map((value) => value.toFixed(2)).join(", ");
+  find(".hf-where").textContent = `${hovered ? "Under the pointer" : "Pinned"}: (${coordinates})`;
+  const label = shown.nearest < 0 ? null : atlas.labels[shown.nearest];
+  find(".hf-nearest").textContent =
+    label === null ? "" : hovered && hf.state.model.projected ? `The code of a test digit ${label}` : `The nearest test digit is a ${label}`;
+}
+function latentHere() {
+  const place = atlas.project(hf.state.z);
+  return { place, nearest: atlas.nearest(...place, hidden) };
+}
+
+// The backdrop: a grid of decoded places, made in small portions when the view has come to rest.
+let tiling = 0;
+async function tile() {
+  const job = ++tiling;
+  if (!manifold.checked || !atlas) return redraw();
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  if (job !== tiling || !atlas) return;
+  const reach = canvas.width / 2 / scale();
+  const side = (2 * reach) / TILES;
+  const middle = { ...view, reach };
+  const cells = [];
+  for (let i = 0; i < TILES * TILES; i++) {
+    const [column, row] = [i % TILES, Math.floor(i / TILES)];
+    const [x, y] = [middle.x - reach + (column + 0.5) * side, middle.y + reach - (row + 0.5) * side];
+    const target = latentAt(x, y);
+    const far = !target || Math.max(Math.abs(target.place[0] - x), Math.abs(target.place[1] - y)) > side / 2;
+    if (!far) cells.push({ z: target.z, column, row }); // a projection's tile without a code stays empty
+  }
+  const brush = backdrop.getContext("2d");
+  const small = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
+  for (let start = 0, portion = hf.state.decode ? TILES : TILES * TILES; start < cells.length; start += portion) {
+    const some = cells.slice(start, start + portion);
+    const pictures = await hf.decodeAll(some.map((cell) => cell.z));
+    if (job !== tiling || !pictures) return;
+    if (start === 0) {
+      backdrop.width = backdrop.height = 28 * TILES;
+      tiled = middle;
+    }
+    some.forEach(({ column, row }, i) => {
+      hf.paint(small, pictures[i]);
+      brush.drawImage(small, 28 * column, 28 * row);
+    });
+    redraw();
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+// Moving about
+
+function zoomAt([px, py], factor) {
+  const [x, y] = toMap([px, py]);
+  view.zoom = Math.max(1, Math.min(MOST_ZOOM, view.zoom * factor));
+  view.x = x - (px - canvas.width / 2) / scale();
+  view.y = y + (py - canvas.height / 2) / scale();
+  settle();
+}
+function settle() {
+  const free = (atlas?.reach ?? 1) * (1 - 1 / view.zoom) * 1.05; // the view stays over the points
+  view.x = Math.max(-free, Math.min(free, view.x));
+  view.y = Math.max(-free, Math.min(free, view.y));
+  redraw();
+  tile();
+}
+const middle = () => [canvas.width / 2, canvas.height / 2];
+function showAll() {
+  view = { x: 0, y: 0, zoom: 1 };
+  settle();
+}
+
+function hover(place) {
+  hovered = place && latentAt(...toMap(place));
+  showPicture();
+  describe();
+  compose();
+}
+function pin(target) {
+  hovered = null;
+  if (target) hf.setZ(target.z, "map", hf.state.decode ? hf.grey(hf.state.decode(target.z)) : null);
+}
+
+// A mouse hovers, drags the map and clicks; a finger decodes as it goes and pins where it leaves; two fingers zoom.
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || !atlas) return;
+  canvas.setPointerCapture(event.pointerId);
+  const at = hf.place(canvas, event);
+  pointers.set(event.pointerId, { at, start: at });
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!atlas) return;
+  const at = hf.place(canvas, event);
+  const pointer = pointers.get(event.pointerId);
+  if (!pointer) return hover(at);
+  const before = pointer.at;
+  pointer.at = at;
+  pointer.moved ||= Math.hypot(at[0] - pointer.start[0], at[1] - pointer.start[1]) > SLACK;
+  if (pointers.size === 2) {
+    const other = [...pointers.values()].find((candidate) => candidate !== pointer);
+    other.moved = true;
+    const apart = (place) => Math.hypot(place[0] - other.at[0], place[1] - other.at[1]) || 1;
+    zoomAt([(at[0] + other.at[0]) / 2, (at[1] + other.at[1]) / 2], apart(at) / apart(before));
+  } else if (event.pointerType === "touch") hover(at);
+  else if (pointer.moved) {
+    view.x -= (at[0] - before[0]) / scale();
+    view.y += (at[1] - before[1]) / scale();
+    settle();
+  }
+});
+canvas.addEventListener("pointerup", (event) => {
+  const pointer = pointers.get(event.pointerId);
+  const alone = pointers.size === 1;
+  pointers.delete(event.pointerId);
+  if (atlas && pointer && alone && (event.pointerType === "touch" || !pointer.moved)) pin(latentAt(...toMap(pointer.at)));
+});
+canvas.addEventListener("pointercancel", (event) => pointers.delete(event.pointerId));
+canvas.addEventListener("pointerleave", () => atlas && hover(null));
+canvas.addEventListener("wheel", (event) => {
+  if (!atlas) return;
+  event.preventDefault();
+  zoomAt(hf.place(canvas, event), Math.exp(-event.deltaY / 400));
+}, { passive: false });
+frame.addEventListener("keydown", (event) => {
+  if (!atlas) return;
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (step) {
+    const [x, y] = hovered?.place ?? atlas.project(hf.state.z);
+    const [px, py] = toPixels([x, y]);
+    stepTo([px + 10 * step[0], py - 10 * step[1]], step);
+  } else if (event.key === "Enter" && hovered) pin(hovered);
+  else if (event.key === "+" || event.key === "=") zoomAt(middle(), 1.5);
+  else if (event.key === "-") zoomAt(middle(), 1 / 1.5);
+  else if (event.key === "0") showAll();
+  else return;
+  event.preventDefault();
+});
+// An arrow key's step; on a projection it goes on until it meets another digit's code.
+function stepTo([px, py], step) {
+  const from = hovered?.nearest;
+  for (let i = 0; i < 20; i++) {
+    hover([px + 10 * i * step[0], py - 10 * i * step[1]]);
+    if (!hf.state.model.projected || hovered?.nearest !== from) return;
+  }
+}
+find("[data-do=in]").addEventListener("click", () => zoomAt(middle(), 1.5));
+find("[data-do=out]").addEventListener("click", () => zoomAt(middle(), 1 / 1.5));
+find("[data-do=all]").addEventListener("click", showAll);
+manifold.addEventListener("change", tile);
 
 for (let digit = 0; digit < 10; digit++) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: digit, className: "hf-class" });
-  button.style.setProperty("--class-colour", COLOURS[digit]);
-  button.setAttribute("aria-pressed", "true");
+  button.style.setProperty("--class-colour", hf.colours[digit]);
+  button.ariaPressed = "true";
   button.addEventListener("click", () => {
     hidden.has(digit) ? hidden.delete(digit) : hidden.add(digit);
-    button.setAttribute("aria-pressed", String(!hidden.has(digit)));
-    if (codes) drawPoints();
+    button.ariaPressed = String(!hidden.has(digit));
+    redraw();
   });
   find(".hf-legend").append(button);
 }
 
-function adopt() {
-  const { hasMap, projected, latentDim, name } = hf.state.model;
-  codes = marked = null;
-  layer.width = layer.height = 0;
-  hf.wipe(canvas);
-  hf.wipe(decoded);
-  hf.say(find(".hf-where"), "");
-  hf.say(
-    find(".hf-note"),
-    !hasMap
-      ? "This model comes without latent codes, so there is no map of them."
-      : projected
-        ? `The 10,000 test digits by their class. ${latentDim} latents do not fit on a page: this is their projection onto two ` +
-          "principal directions. A place on it has no single latent point, so it decodes the nearest digit's code."
-        : "The 10,000 test digits by their class, at the two latents the model gives them. Move over the map to decode any point.",
-  );
-  if (hasMap) fetchCodes({ model: name });
+async function adopt() {
+  const { model } = hf.state;
+  const { hasMap, projected, latentDim } = model;
+  atlas = hovered = tiled = null;
+  tiling += 1;
+  view = { x: 0, y: 0, zoom: 1 };
+  find(".hf-where").textContent = find(".hf-nearest").textContent = "";
+  find(".hf-note").textContent = !hasMap
+    ? "This model comes without latent codes, so there is no map of them."
+    : projected
+      ? `The 10,000 test digits by their class. ${latentDim} latents do not fit on a page: this is their projection onto the ` +
+        "two principal directions. A place on it has no single latent point, so it stands for the nearest digit's code."
+      : "The 10,000 test digits by their class, each where the model's two latents put it. Any place can be decoded.";
+  redraw();
+  showPicture();
+  const fetched = await hf.atlas(model);
+  if (model !== hf.state.model || !fetched) return;
+  atlas = fetched;
+  redraw();
+  describe();
+  tile();
 }
-hf.listen((what, origin) => {
-  if (what === "model") adopt();
-  else if (origin !== "map") follow();
+hf.listen((what) => {
+  if (what === "model") return adopt();
+  if (what === "z") {
+    describe();
+    compose();
+  }
+  if (what === "picture") showPicture();
 });
 adopt();

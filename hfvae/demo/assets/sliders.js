@@ -1,44 +1,89 @@
 const panel = find("#sliders");
+const directions = find("#directions");
 const generated = find("#generated canvas");
+const xy = find("#xy canvas");
 const more = find("[data-do=more]");
+const temperature = find("[data-do=temperature]");
 let inputs = []; // in latent order; CSS shows them by activity
+let steers = []; // of the principal directions
+let atlas = null;
+let backdrop = null; // the test set behind the XY pad
 
-const ask = hf.latest(server.decode, (answer) => {
-  hf.say(find(".hf-problem"), answer.error);
-  if (!answer.error) hf.paint(generated, answer.image);
-});
-const update = () => ask({ model: hf.state.model.name, z: hf.state.z });
-
-function slider(latent, rank) {
-  const model = hf.state.model;
+function row(text, reach, move) {
   const label = document.createElement("label");
   label.className = "hf-slider";
-  label.style.order = rank;
-  label.classList.toggle("hf-folded", rank >= model.shown);
-  label.classList.toggle("hf-dead", !model.active[latent]);
-  const input = Object.assign(document.createElement("input"), {
-    type: "range", min: -model.span, max: model.span, step: 0.01, value: 0,
-  });
-  const name = document.createElement("span");
-  name.textContent = `z${latent + 1}${model.active[latent] ? "" : " (unused)"}`;
-  const value = document.createElement("output");
-  input.addEventListener("input", () => {
-    hf.state.z[latent] = Number(input.value);
-    value.textContent = Number(input.value).toFixed(2);
-    hf.setZ(hf.state.z, "sliders");
-    update();
-  });
-  label.append(name, input, value);
+  const input = Object.assign(document.createElement("input"), { type: "range", min: -reach, max: reach, step: "any", value: 0 });
+  const name = Object.assign(document.createElement("span"), { textContent: text });
+  input.addEventListener("input", () => move(Number(input.value)));
+  label.append(name, input, document.createElement("output"));
   return label;
+}
+function set(input, value) {
+  if (Math.abs(Number(input.value) - value) > 1e-6) input.value = value;
+  input.nextElementSibling.textContent = value.toFixed(2);
+}
+
+function slider(latent, rank) {
+  const { active, span, shown } = hf.state.model;
+  const label = row(`z${latent + 1}${active[latent] ? "" : " (dead)"}`, span, (value) => {
+    hf.setZ(hf.state.z.with(latent, value), "sliders");
+  });
+  label.style.order = rank;
+  label.classList.toggle("hf-folded", rank >= shown);
+  label.classList.toggle("hf-dead", !active[latent]);
+  if (!active[latent]) label.title = "The model does not use this latent: it changes nothing.";
+  return label;
+}
+function direction(axis) {
+  return row(`direction ${axis + 1}`, 3 * atlas.spread[axis], (value) => {
+    const step = value - atlas.along(axis, hf.state.z);
+    hf.setZ(hf.state.z.map((part, i) => part + step * atlas.axes[axis][i]), "sliders");
+  });
 }
 
 function show() {
-  inputs.forEach((input, latent) => {
-    input.value = hf.state.z[latent];
-    input.nextElementSibling.textContent = hf.state.z[latent].toFixed(2);
-  });
-  update();
+  inputs.forEach((input, latent) => set(input, hf.state.z[latent]));
+  steers.forEach((input, axis) => set(input, atlas.along(axis, hf.state.z)));
+  if (hf.state.model.latentDim === 2) showPad();
 }
+
+function showPad() {
+  const context = xy.getContext("2d");
+  const scale = xy.width / 2 / hf.state.model.span;
+  const middle = xy.width / 2;
+  context.clearRect(0, 0, xy.width, xy.height);
+  if (atlas && !backdrop) {
+    backdrop = Object.assign(document.createElement("canvas"), { width: xy.width, height: xy.height });
+    const brush = backdrop.getContext("2d");
+    brush.globalAlpha = 0.3;
+    atlas.draw(brush, [scale, middle, middle], 2);
+  }
+  if (backdrop) context.drawImage(backdrop, 0, 0);
+  hf.ring(context, middle + scale * hf.state.z[0], middle - scale * hf.state.z[1], 7);
+}
+function moveOnPad(x, y) {
+  const { span } = hf.state.model;
+  const inside = (value) => Math.max(-span, Math.min(span, value));
+  hf.setZ([inside(x), inside(y)], "sliders");
+}
+function drag(event) {
+  if (!xy.hasPointerCapture(event.pointerId)) return;
+  const [x, y] = hf.place(xy, event);
+  const unit = xy.width / 2 / hf.state.model.span;
+  moveOnPad(x / unit - hf.state.model.span, hf.state.model.span - y / unit);
+}
+xy.addEventListener("pointerdown", (event) => {
+  xy.setPointerCapture(event.pointerId);
+  drag(event);
+});
+xy.addEventListener("pointermove", drag);
+find("#xy").addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const [x, y] = hf.state.z;
+  moveOnPad(x + (step[0] * hf.state.model.span) / 50, y + (step[1] * hf.state.model.span) / 50);
+});
 
 function fold(folded) {
   const hidden = hf.state.model.latentDim - hf.state.model.shown;
@@ -47,27 +92,38 @@ function fold(folded) {
   more.textContent = folded ? `Show the ${hidden} less active latents` : "Show fewer";
 }
 
-function build() {
-  const { latentDim, ranking } = hf.state.model;
-  panel.replaceChildren(...Array.from({ length: latentDim }, (_, latent) => slider(latent, ranking.indexOf(latent))));
+async function adopt() {
+  const { model } = hf.state;
+  atlas = backdrop = null;
+  panel.replaceChildren(...Array.from({ length: model.latentDim }, (_, i) => slider(i, model.ranking.indexOf(i))));
   inputs = [...panel.querySelectorAll("input")];
-  hf.wipe(generated);
+  steers = [];
+  find(".hf-xy").hidden = model.latentDim !== 2;
+  find(".hf-axes").hidden = !model.hasMap || model.latentDim === 2;
   fold(true);
+  show();
+  hf.paint(generated, hf.state.picture);
+  const fetched = await hf.atlas(model);
+  if (model !== hf.state.model || !fetched) return;
+  atlas = fetched;
+  if (model.latentDim > 2) {
+    directions.replaceChildren(...atlas.axes.map((_, axis) => direction(axis)));
+    steers = [...directions.querySelectorAll("input")];
+  }
   show();
 }
 
-function normal() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-}
-function jump(z) {
-  hf.setZ(z, "sliders");
-  show();
-}
-find("[data-do=random]").addEventListener("click", () => jump(hf.state.z.map(normal)));
-find("[data-do=zero]").addEventListener("click", () => jump(hf.state.z.map(() => 0)));
-more.addEventListener("click", () => fold(panel.classList.contains("hf-all")));
-hf.listen((what, origin) => {
-  if (what === "model") build();
-  else if (origin !== "sliders") show();
+find("[data-do=random]").addEventListener("click", () => {
+  hf.setZ(hf.state.z.map(() => hf.state.temperature * hf.normal()), "prior");
 });
-build();
+find("[data-do=mean]").addEventListener("click", () => hf.setZ(hf.state.z.map(() => 0), "prior"));
+find("[data-do=reset]").addEventListener("click", () => hf.setZ(hf.state.anchor, "sliders"));
+temperature.addEventListener("input", () => hf.setTemperature(Number(temperature.value)));
+more.addEventListener("click", () => fold(panel.classList.contains("hf-all")));
+hf.listen((what) => {
+  if (what === "model") adopt();
+  else if (what === "z") show();
+  else if (what === "picture") hf.paint(generated, hf.state.picture);
+  else if (what === "temperature") find(".hf-temperature").textContent = hf.state.temperature.toFixed(2);
+});
+adopt();

@@ -1,0 +1,46 @@
+"""`python -m hfvae.demo`: the app of an installed package."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+
+from ..hub import HubError
+from .blocks import build_demo
+
+
+def main() -> None:
+    """Parse the command line, build the app, serve it."""
+    parser = argparse.ArgumentParser(
+        prog=None,
+        description="Draw digits, move latents, walk the latent map.",
+        epilog="Without --model, $HFVAE_MODELS (separated by commas or spaces) names the models, else the bundled ones "
+        "are shown. Behind a proxy, $GRADIO_ROOT_PATH is the path under which visitors find the app.",
+    )
+    parser.add_argument(
+        "--model", action="append", metavar="DIR_OR_REPO", help="folder, bundled name or user/name; may be repeated"
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where the models run")
+    parser.add_argument("--host", help="address to listen on (default: $GRADIO_SERVER_NAME, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: $GRADIO_SERVER_PORT, else 7860 or next)")
+    parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
+    parser.add_argument("--mcp", action="store_true", help="offer the endpoints as tools for language models, too")
+    arguments = parser.parse_args()
+    if arguments.mcp and importlib.util.find_spec("mcp") is None:
+        parser.exit(1, '--mcp needs the package mcp: pip install "gradio[mcp]"\n')
+    models = arguments.model or os.environ.get("HFVAE_MODELS", "").replace(",", " ").split() or None
+    try:
+        demo = build_demo(models, arguments.device)
+    except (HubError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    demo.launch(
+        server_name=arguments.host,
+        server_port=arguments.port,
+        share=arguments.share,
+        mcp_server=arguments.mcp or None,  # None: $GRADIO_MCP_SERVER decides
+    )
+
+
+if __name__ == "__main__":
+    main()

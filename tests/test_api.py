@@ -1,0 +1,197 @@
+"""The app for programs: the named endpoints through gradio_client, and what raw requests can do to the server."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import math
+import socket
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from conftest import App
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from hfvae import VAE, generate, hub, interpolate, load, reconstruct
+
+DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
+DIGIT = generate(load(CONV, device="cpu"), z=hub.Source(CONV).latents().mean[:1])[0, 0]
+ROWS = [[round(value, 4) for value in row] for row in DIGIT.tolist()]
+X = torch.tensor(ROWS).view(1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    app = App(tmp_path_factory.mktemp("app") / "log")
+    yield app
+    app.stop()
+    assert "Traceback" not in app.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def client(app: App) -> Client:
+    return Client(app.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def vaes() -> dict[str, VAE]:
+    return {name: load(name, device="cpu") for name in (DENSE, CONV)}
+
+
+def close(rows: Any, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(torch.tensor(rows), expected, atol=1e-4, rtol=0)
+
+
+def test_only_the_named_endpoints_are_to_be_seen(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert sorted(endpoints) == ["/encode", "/generate", "/interpolate", "/models", "/reconstruct"]
+    generate_ = {p["parameter_name"]: p for p in endpoints["/generate"]["parameters"]}
+    assert list(generate_) == ["model", "num_samples", "temperature", "seed", "z"]
+    assert generate_["temperature"]["parameter_default"] == 1.0
+    assert generate_["model"]["type"]["type"] == "string"
+
+
+def test_models(client: Client) -> None:
+    models = client.predict(api_name="/models")
+    assert [(m["name"], m["latent_dim"], sum(m["active"])) for m in models] == [(CONV, 32, 26), (DENSE, 2, 2)]
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_each_endpoint_does_what_its_function_does(client: Client, vaes: dict[str, VAE], model: str) -> None:
+    vae = vaes[model]
+    z = [[0.5] * vae.latent_dim, [-1.0] * vae.latent_dim]
+    close(client.predict(model, z=z, api_name="/generate"), generate(vae, z=torch.tensor(z))[:, 0])
+    close(client.predict(model, ROWS, api_name="/reconstruct"), reconstruct(vae, X)[0, 0])
+    posterior = client.predict(model, ROWS, api_name="/encode")
+    with torch.no_grad():
+        q = vae.encode(X)
+    close(posterior["mean"], q.mean[0])
+    close(posterior["std"], q.stddev[0])
+    path = client.predict(model, ROWS, ROWS[::-1], steps=3, spherical=True, api_name="/interpolate")
+    close(path, interpolate(vae, X, X.flip(2), 3, spherical=True)[:, 0])
+
+
+def test_seeds_and_temperature(client: Client) -> None:
+    def call(**options: Any) -> Any:
+        return client.predict(DENSE, api_name="/generate", **options)
+
+    assert call(seed=1, num_samples=3) == call(seed=1, num_samples=3) != call(seed=2, num_samples=3)
+    cold = call(temperature=0, num_samples=2)
+    assert cold[0] == cold[1]
+
+
+def test_drawings_are_framed_first(client: Client, vaes: dict[str, VAE]) -> None:
+    large = DIGIT.repeat_interleave(5, 0).repeat_interleave(5, 1)
+    drawing = (255 - 255 * large).round().tolist()  # dark ink on light ground
+    answer = client.predict(CONV, drawing, drawing=True, api_name="/reconstruct")
+    assert (torch.tensor(answer) - reconstruct(vaes[CONV], X)[0, 0]).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arguments"),
+    [
+        ("/generate", {"model": "nothing"}),
+        ("/generate", {"model": 5}),
+        ("/generate", {"model": DENSE, "z": [[0.0]]}),
+        ("/generate", {"model": DENSE, "z": [[0.0, 1e30]]}),
+        ("/generate", {"model": DENSE, "z": "abc"}),
+        ("/generate", {"model": DENSE, "num_samples": 0}),
+        ("/generate", {"model": DENSE, "num_samples": 10**9}),
+        ("/generate", {"model": DENSE, "num_samples": "many"}),
+        ("/generate", {"model": DENSE, "temperature": -1}),
+        ("/generate", {"model": DENSE, "seed": -1}),
+        ("/generate", {"model": DENSE, "seed": 2**70}),
+        ("/encode", {"model": DENSE, "image": []}),
+        ("/encode", {"model": DENSE, "image": [[]]}),
+        ("/encode", {"model": DENSE, "image": [[0.0] * 27] * 28}),
+        ("/encode", {"model": DENSE, "image": [[2.0] * 28] * 28}),
+        ("/encode", {"model": DENSE, "image": [[0.0] * 28] * 27 + [[0.0]]}),
+        ("/encode", {"model": DENSE, "image": [["ink"] * 28] * 28}),
+        ("/encode", {"model": DENSE, "image": [[0.0] * 300] * 300, "drawing": True}),
+        ("/encode", {"model": DENSE, "image": {"a": 1}}),
+        ("/reconstruct", {"model": DENSE, "image": ROWS, "sample": "yes"}),
+        ("/reconstruct", {"model": DENSE, "image": ROWS, "drawing": 1}),
+        ("/interpolate", {"model": DENSE, "image_a": ROWS, "image_b": ROWS, "steps": 1}),
+        ("/interpolate", {"model": DENSE, "image_a": ROWS, "image_b": [[0.0]]}),
+    ],
+)
+def test_bad_calls_get_a_sentence(client: Client, endpoint: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises((AppError, ValueError), match="must be|must hold") as caught:
+        client.predict(api_name=endpoint, **arguments)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_blank_drawing_is_said(client: Client) -> None:
+    with pytest.raises(AppError, match="blank"):
+        client.predict(DENSE, [[0.0] * 50] * 50, drawing=True, api_name="/encode")
+
+
+# Raw requests
+
+
+@contextlib.contextmanager
+def connect(app: App) -> Iterator[http.client.HTTPConnection]:
+    with contextlib.closing(
+        http.client.HTTPConnection(urllib.parse.urlsplit(app.url).netloc, timeout=30)
+    ) as connection:
+        yield connection
+
+
+def server_call(app: App, component: int, function: str, data: Any) -> tuple[int, Any]:
+    body = json.dumps({"data": data, "component_id": component, "fn_name": function, "session_hash": "s"})
+    with connect(app) as connection:
+        connection.request("POST", "/gradio_api/component_server", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def widget_id(app: App, name: str) -> int:
+    with connect(app) as connection:
+        connection.request("GET", "/config")
+        components = json.loads(connection.getresponse().read())["components"]
+    return next(c["id"] for c in components if c["props"].get("elem_id") == f"{name}-widget")
+
+
+def test_the_pages_own_calls_refuse_as_well(app: App) -> None:
+    draw = widget_id(app, "draw")
+    assert server_call(app, draw, "decode", {"model": DENSE, "z": [[0, 0]]})[1].keys() == {"images"}
+    for data in (
+        None,
+        5,
+        [],
+        {"model": DENSE},
+        {"model": DENSE, "z": [[math.nan, 0]]},
+        {"model": DENSE, "z": [[1e400, 0]]},
+    ):
+        status, answer = server_call(app, draw, "decode", data)
+        assert status == 200
+        assert "must" in answer["error"]
+    assert server_call(app, draw, "__init__", {})[0] == 404
+    assert server_call(app, draw, "animation", {})[0] == 404, "that is another widget's"
+
+
+def test_huge_bodies_are_refused_before_they_are_read(app: App) -> None:
+    for path in ("/gradio_api/component_server", "/gradio_api/call/generate", "/gradio_api/upload"):
+        with socket.create_connection(urllib.parse.urlsplit(app.url).netloc.split(":"), timeout=30) as raw:
+            raw.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {10**8}\r\n\r\n".encode()
+            )
+            assert b" 413 " in raw.recv(1000).split(b"\r\n")[0]
+
+
+def test_a_huge_body_of_undeclared_length_is_refused(app: App) -> None:
+    chunks = (b"x" * 100_000 for _ in range(30))
+    hung_up = (BrokenPipeError, ConnectionResetError)  # on us who were still sending
+    with connect(app) as connection, contextlib.suppress(*hung_up):
+        headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+        connection.request("POST", "/gradio_api/component_server", chunks, headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+    with connect(app) as connection:
+        connection.request("GET", "/config")
+        assert connection.getresponse().status == 200, "the server lives"

@@ -1,0 +1,327 @@
+"""What the app does, without the page: its answers, its refusals, its gate."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import LIKELIHOOD_TYPES, REPOSITORY, TINY
+from PIL import Image
+
+from hfvae import VAE, generate, hub, reconstruct
+from hfvae.demo import decoder, draw, latent_map, sliders
+from hfvae.demo.gate import Busy, Gate
+from hfvae.demo.session import PAD, Session
+from hfvae.demo.widget import answering
+
+DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
+
+
+def encoded(ink: torch.Tensor) -> str:
+    return base64.b64encode(ink.to(torch.uint8).numpy().tobytes()).decode()
+
+
+def pictures(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8).view(-1, 28, 28) / 255
+
+
+def bar() -> torch.Tensor:
+    ink = torch.zeros(PAD, PAD)
+    ink[30:110, 65:78] = 255
+    return ink
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session([DENSE, CONV], "cpu")
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Callable[[VAE], Session]:
+    """A session with one model, without codes."""
+
+    def shown(vae: VAE) -> Session:
+        vae.save_pretrained(tmp_path / "shown")
+        return Session([str(tmp_path / "shown")], "cpu")
+
+    return shown
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_a_drawing_comes_back(session: Session, model: str) -> None:
+    answer = draw.reconstruct(session, {"model": model, "ink": encoded(bar())})
+    seen, picture = pictures(answer["seen"]), pictures(answer["reconstruction"])
+    assert seen.max() > 0.5
+    assert (seen - picture).abs().mean() < 0.1, "a bar is a one"
+    vae = session.exhibits[model].vae
+    torch.testing.assert_close(picture, reconstruct(vae, seen.unsqueeze(1))[:, 0], atol=0.05, rtol=0)
+    assert decoder.decode(session, {"model": model, "z": [answer["z"]]})["images"] == answer["reconstruction"]
+    assert answer["votes"].index(max(answer["votes"])) == 1
+    assert sum(answer["votes"]) == 15
+    assert answer["percentile"] > 50, "a clean one is easily explained"
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_scribbles_are_no_digits(session: Session, model: str) -> None:
+    noise = (torch.rand(14, 14) > 0.5).repeat_interleave(10, 0).repeat_interleave(10, 1) * 255
+    answer = draw.reconstruct(session, {"model": model, "ink": encoded(noise)})
+    assert answer["percentile"] < 1
+
+
+def test_a_verdict_does_not_flicker(session: Session) -> None:
+    request = {"model": DENSE, "ink": encoded(bar())}
+    assert draw.reconstruct(session, request) == draw.reconstruct(session, request)
+
+
+def test_percentiles_are_those_of_the_test_set(session: Session) -> None:
+    exhibit = session.exhibits[CONV]
+    elbo = exhibit.latents.elbo
+    assert exhibit.percentile(float(elbo.median())) == pytest.approx(50, abs=0.1)
+    assert exhibit.percentile(float(elbo.min())) == 0
+    assert exhibit.percentile(math.inf) == 100
+
+
+@pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
+def test_models_without_codes_give_no_verdict(show: Callable[[VAE], Session], likelihood_type: str) -> None:
+    session = show(TINY["conv"](likelihood_type=likelihood_type))
+    name = next(iter(session.exhibits))
+    answer = draw.reconstruct(session, {"model": name, "ink": encoded(bar())})
+    assert answer["percentile"] is answer["votes"] is None
+    assert session.describe()[0]["hasMap"] is False
+    for function in (latent_map.atlas, draw.digits):
+        assert "without" in answering(function, session)({"model": name})["error"]
+
+
+def test_posterior_draws_scatter_around_the_mean(session: Session) -> None:
+    request = {"model": CONV, "ink": encoded(bar())}
+    draws = pictures(draw.posterior(session, request)["images"])
+    mean = pictures(draw.reconstruct(session, request)["reconstruction"])
+    assert draws.shape == (10, 28, 28)
+    assert len(draws.unique(dim=0)) == 10
+    assert 0.001 < (draws.mean(0) - mean).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("function", [draw.reconstruct, draw.posterior])
+def test_an_empty_pad_is_an_empty_state(session: Session, function: Callable[..., Any]) -> None:
+    assert function(session, {"model": DENSE, "ink": encoded(torch.zeros(PAD, PAD))}) == {"empty": True}
+
+
+def test_digits_are_mnists_own_where_it_is(
+    session: Session, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch, mnist: Any
+) -> None:
+    monkeypatch.setenv("HFVAE_DATA_DIR", str(mnist_dir))
+    answer = draw.digits(session, {"model": CONV})
+    assert answer["real"]
+    test = torch.cat([x for x, _ in mnist.test_dataloader()])[:, 0]
+    labels = torch.cat([y for _, y in mnist.test_dataloader()])
+    for digit, picture in enumerate(pictures(answer["images"])):
+        distance = (test - picture).abs().amax((1, 2))
+        assert distance.min() < 1e-6
+        assert labels[distance.argmin()] == digit
+
+
+def test_digits_are_decoded_where_mnist_is_not(
+    session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HFVAE_DATA_DIR", str(tmp_path))
+    answer = draw.digits(session, {"model": CONV})
+    assert not answer["real"]
+    assert pictures(answer["images"]).shape == (10, 28, 28)
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_atlas(session: Session, model: str) -> None:
+    answer = latent_map.atlas(session, {"model": model})
+    dim = session.exhibits[model].vae.latent_dim
+    axes = min(8, dim)
+    sizes = {key: len(base64.b64decode(value)) for key, value in answer.items()}
+    assert sizes == {
+        "codes": 20_000 * dim,
+        "labels": 10_000,
+        "centre": 4 * dim,
+        "directions": 4 * dim * axes,
+        "spread": 4 * axes,
+    }
+
+
+def test_the_most_active_latents_come_first(session: Session) -> None:
+    two, many = session.describe()
+    assert two["ranking"] == [0, 1]
+    activity = session.exhibits[CONV].activity
+    assert [activity[latent] for latent in many["ranking"]] == sorted(activity, reverse=True)
+    assert sum(many["active"]) == 26
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "silu", "tanh", "gelu"])
+@pytest.mark.parametrize("likelihood_type", ["ContinuousBernoulli", "Gaussian"])
+def test_which_decoders_a_browser_runs(activation: str, likelihood_type: str) -> None:
+    vae = TINY["dense"](activation=activation, likelihood_type=likelihood_type)
+    assert decoder.fits_a_browser(vae) is (activation != "gelu")
+    assert not decoder.fits_a_browser(TINY["conv"](activation=activation))
+    with torch.no_grad():
+        next(vae.decoder.parameters()).fill_(1e6)  # beyond float16
+    assert not decoder.fits_a_browser(vae)
+
+
+def test_decoder_weights_are_the_decoders(session: Session) -> None:
+    answer = decoder.weights(session, {"model": DENSE})
+    numbers = torch.frombuffer(bytearray(base64.b64decode(answer["weights"])), dtype=torch.float16)
+    ours = torch.cat([weight.flatten() for weight in session.exhibits[DENSE].vae.decoder.parameters()])
+    torch.testing.assert_close(numbers.float(), ours.detach(), atol=1e-3, rtol=1e-3)
+    assert answer["widths"] == [2, 32, 128, 512, 784]
+    assert "in Python" in answering(decoder.weights, session)({"model": CONV})["error"]
+
+
+def test_an_animation_goes_there_and_back(session: Session) -> None:
+    a, b = [-1.0, 0.5], [1.0, 2.0]
+    answer = sliders.animation(session, {"model": DENSE, "a": a, "b": b, "spherical": True})
+    film = Image.open(io.BytesIO(base64.b64decode(answer["gif"])))
+    assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("GIF", (224, 224), 46, 0)
+    vae = session.exhibits[DENSE].vae
+    for frame, end in ((0, a), (23, b)):
+        film.seek(frame)
+        shown = torch.tensor(np.array(film.convert("L")))[::8, ::8] / 255
+        torch.testing.assert_close(shown, generate(vae, z=torch.tensor([end]))[0, 0], atol=0.01, rtol=0)
+
+
+BLANK = encoded(torch.zeros(PAD, PAD))
+
+
+@pytest.mark.parametrize(
+    ("function", "request_"),
+    [
+        (decoder.decode, None),
+        (decoder.decode, []),
+        (decoder.decode, "x" * 10**6),
+        (decoder.decode, {"model": "../etc", "z": [[0, 0]]}),
+        (decoder.decode, {"model": ["a"], "z": [[0, 0]]}),
+        (decoder.decode, {"model": DENSE}),
+        (decoder.decode, {"model": DENSE, "z": []}),
+        (decoder.decode, {"model": DENSE, "z": [0, 0]}),
+        (decoder.decode, {"model": DENSE, "z": [[0]]}),
+        (decoder.decode, {"model": DENSE, "z": [[0, math.nan]]}),
+        (decoder.decode, {"model": DENSE, "z": [[0, 1e30]]}),
+        (decoder.decode, {"model": DENSE, "z": [[0, 10**400]]}),
+        (decoder.decode, {"model": DENSE, "z": [[0, "1"]]}),
+        (decoder.decode, {"model": DENSE, "z": [[True, 0]]}),
+        (decoder.decode, {"model": DENSE, "z": [[0, 0]] * 401}),
+        (decoder.weights, {"model": CONV}),
+        (draw.reconstruct, {"model": DENSE}),
+        (draw.reconstruct, {"model": DENSE, "ink": "abc"}),
+        (draw.reconstruct, {"model": DENSE, "ink": "!" * len(BLANK)}),
+        (draw.reconstruct, {"model": DENSE, "ink": "é" * len(BLANK)}),
+        (draw.reconstruct, {"model": DENSE, "ink": "A" * len(BLANK)}),
+        (draw.posterior, {"model": DENSE, "ink": "A" * 10**7}),
+        (draw.digits, {}),
+        (latent_map.atlas, {"model": "nothing"}),
+        (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, 0]}),
+        (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, math.inf], "spherical": True}),
+    ],
+)
+def test_bad_requests_get_a_sentence(
+    session: Session, function: Callable[..., Any], request_: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = answering(function, session)(request_)
+    assert list(answer) == ["error"]
+    assert "must" in answer["error"]
+    assert f"{function.__name__} refused a request" in caplog.text
+
+
+def test_codes_of_another_model_are_refused(tmp_path: Path) -> None:
+    TINY["dense"]().save_pretrained(tmp_path)
+    hub.write_latents(tmp_path, hub.Latents(torch.randn(5, 3), torch.arange(5)))
+    assert "codes of 3 latents and a model of 2" in Session([str(tmp_path)], "cpu").problems[0]
+
+
+def test_one_bad_model_costs_a_message_not_the_start(tmp_path: Path) -> None:
+    session = Session([str(tmp_path), DENSE], "cpu")
+    assert list(session.exhibits) == [DENSE]
+    assert str(tmp_path) in session.problems[0]
+    none = Session([str(tmp_path)], "cpu")
+    assert sorted(none.exhibits) == [CONV, DENSE]
+    assert "in the box are shown instead" in none.problems[-1]
+
+
+def test_cards_are_shown_without_what_a_page_cannot_show(session: Session) -> None:
+    card = session.exhibits[DENSE].card
+    assert card.startswith("# mnist-dense-2d")
+    assert "| ELBO |" in card
+    assert not {"<!--", "![", "license:"} & {part for part in ("<!--", "![", "license:") if part in card}
+
+
+@pytest.mark.parametrize("options", [["--device", "cuda"], ["--mcp"]])
+def test_what_is_not_there_is_said(options: list[str]) -> None:
+    if options == ["--device", "cuda"] and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    if options == ["--mcp"] and importlib.util.find_spec("mcp"):
+        pytest.skip("mcp is installed")
+    command = [sys.executable, "app.py", *options]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "torch finds no CUDA device" in done.stderr or 'pip install "gradio[mcp]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# The gate
+
+
+def test_the_gate_lets_one_in() -> None:
+    gate, inside, most = Gate(), [], []
+
+    def visit() -> None:
+        for _ in range(50):
+            with gate:
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(most) == 400
+
+
+def test_a_full_line_and_a_slow_one_are_said(session: Session) -> None:
+    gate = Gate(line=1, patience=0.2)
+    refusals: list[str] = []
+
+    def visit() -> None:
+        try:
+            with gate:
+                pass
+        except Busy as error:
+            refusals.append(str(error))
+
+    with gate:
+        threads = [threading.Thread(target=visit) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(text.split(".")[0] for text in refusals) == [
+        "The model was busy for 0",
+        "Too many people are here at once",
+        "Too many people are here at once",
+    ]
+    visit()
+    assert len(refusals) == 3, "the gate is free again"
+    session.gate, usual = gate, session.gate
+    gate.patience = 0.01
+    with gate:
+        answer = answering(decoder.decode, session)({"model": DENSE, "z": [[0, 0]]})
+    session.gate = usual
+    assert answer["busy"] is True
