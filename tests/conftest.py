@@ -99,10 +99,11 @@ def free_port() -> int:
 class App:
     """`python app.py` in a process of its own, as a user starts it."""
 
-    def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}/"
+    def __init__(self, log: Path, *arguments: str, port: int | None = None, **environment: str) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
         self.log = log
-        command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(port), *arguments]
+        command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(self.port), *arguments]
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}

@@ -121,7 +121,7 @@ def test_drawings_are_framed_first(client: Client, vaes: dict[str, VAE]) -> None
     ],
 )
 def test_bad_calls_get_a_sentence(client: Client, endpoint: str, arguments: dict[str, Any]) -> None:
-    with pytest.raises((AppError, ValueError), match="must be|must hold") as caught:
+    with pytest.raises((AppError, ValueError), match=r"must be|must hold") as caught:
         client.predict(api_name=endpoint, **arguments)
     assert "Traceback" not in str(caught.value)
 

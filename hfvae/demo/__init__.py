@@ -1,4 +1,4 @@
-"""The Gradio app. `blocks` joins it; `session` holds the models, `page` serves, and each tab has its functions' module."""
+"""The Gradio app: `session` holds the models, `page` serves, each tab has a module of functions, `blocks` joins all."""
 
 from .blocks import build_demo
 

@@ -138,7 +138,7 @@ def publish(session: Session) -> None:
             return _rows(inference.interpolate(vae, x_a.to(vae.dtype), x_b.to(vae.dtype), count, great_circle))
 
     for function in (models, generate, encode, reconstruct, interpolate):
-        gr.api(_in_words(function), api_name=function.__name__, concurrency_limit=2)
+        gr.events.api(_in_words(function), api_name=function.__name__, concurrency_limit=2)
 
 
 def _in_words(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """Where decoding runs: in Python for every model, and in the page itself where the decoder is a stack of dense layers.
 
-Python is the source of truth; the page's copy (assets/decoder.js, float16 weights) agrees to 1e-3, so that moving a
+Python is the source of truth; the page's copy (assets/decoder.js) agrees to 1e-3, so that moving a
 slider or a hand over the map costs the server nothing.
 """
 
@@ -28,9 +28,7 @@ def fits_a_browser(vae: VAE) -> bool:
     """Whether assets/decoder.js can do what this decoder does."""
     if not isinstance(vae, DenseVAE) or vae.config["activation"] not in BROWSER_ACTIVATIONS:
         return False
-    weights = list(vae.decoder.parameters())
-    in_range = all(bool(weight.half().isfinite().all()) for weight in weights)
-    return in_range and sum(weight.numel() for weight in weights) <= BROWSER_WEIGHTS
+    return sum(weight.numel() for weight in vae.decoder.parameters()) <= BROWSER_WEIGHTS
 
 
 def decode(session: Session, request: dict[str, Any]) -> dict[str, Any]:
@@ -42,18 +40,21 @@ def decode(session: Session, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights(session: Session, request: dict[str, Any]) -> dict[str, Any]:
-    """{model} -> {widths, weights, activation, squash}: a dense decoder for the page.
+    """{model} -> {widths, weights, precision, activation, squash}: a dense decoder for the page.
 
-    `weights` is base64 of float16: each layer's matrix (outputs, inputs), row by row, then its bias (outputs,).
+    `weights` is base64 of each layer's matrix (outputs, inputs), row by row, and its bias (outputs,); in float16, half
+    the bytes, where that loses nothing, as with weights that were stored so.
     """
     exhibit = session.exhibit(request.get("model"))
     if not fits_a_browser(exhibit.vae):
         raise ValueError(f"the decoder of {exhibit.name} must be run in Python")
     layers = [module for module in exhibit.vae.decoder.modules() if isinstance(module, nn.Linear)]
-    numbers = [part.detach().half().flatten() for layer in layers for part in (layer.weight, layer.bias)]
+    numbers = torch.cat([part.detach().float().flatten() for layer in layers for part in (layer.weight, layer.bias)])
+    exact = torch.equal(numbers.half().float(), numbers)
     return {
         "widths": [layers[0].in_features, *(layer.out_features for layer in layers)],
-        "weights": wire.pack(torch.cat(numbers)),
+        "weights": wire.pack(numbers.half() if exact else numbers),
+        "precision": "float16" if exact else "float32",
         "activation": exhibit.vae.config["activation"],
         "squash": "sigmoid" if exhibit.vae.likelihood.unit_interval else "clamp",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gradio as gr
@@ -75,10 +76,8 @@ class BodyLimit:
                 started = True
                 await send(message)
 
-        try:
+        with contextlib.suppress(TooLarge):
             await self.app(scope, counted, noted)
-        except TooLarge:
-            pass
         if exceeded and not started:
             await self._refuse(send)
 

@@ -1,4 +1,4 @@
-"""The models on show and what is known of each. No gradio here, and nothing of a visitor's: that stays in their page."""
+"""The models on show and what is known of each. No gradio here, and nothing of a visitor's, which stays in the page."""
 
 from __future__ import annotations
 

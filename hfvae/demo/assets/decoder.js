@@ -8,7 +8,7 @@ hf.halves ??= (bytes) => {
     return half >> 15 ? -size : size;
   });
 };
-hf.makeDecoder ??= ({ widths, weights, activation, squash }) => {
+hf.makeDecoder ??= ({ widths, weights, precision, activation, squash }) => {
   const activate = {
     relu: (x) => (x > 0 ? x : 0),
     leaky_relu: (x) => (x > 0 ? x : 0.01 * x),
@@ -17,7 +17,8 @@ hf.makeDecoder ??= ({ widths, weights, activation, squash }) => {
     tanh: Math.tanh,
   }[activation];
   const finish = { sigmoid: (x) => 1 / (1 + Math.exp(-x)), clamp: (x) => Math.min(1, Math.max(0, x)) }[squash];
-  const numbers = hf.halves(hf.bytes(weights));
+  const bytes = hf.bytes(weights);
+  const numbers = precision === "float16" ? hf.halves(bytes) : new Float32Array(bytes.buffer);
   let start = 0;
   const take = (count) => numbers.subarray(start, (start += count));
   const layers = widths.slice(1).map((outputs, i) => ({ matrix: take(widths[i] * outputs), bias: take(outputs) }));

@@ -179,7 +179,7 @@ canvas.addEventListener("pointermove", (event) => {
   pointer.moved ||= Math.hypot(at[0] - pointer.start[0], at[1] - pointer.start[1]) > SLACK;
   if (pointers.size === 2) {
     const other = [...pointers.values()].find((candidate) => candidate !== pointer);
-    other.moved = true;
+    pointer.pinches = other.pinches = true;
     const apart = (place) => Math.hypot(place[0] - other.at[0], place[1] - other.at[1]) || 1;
     zoomAt([(at[0] + other.at[0]) / 2, (at[1] + other.at[1]) / 2], apart(at) / apart(before));
   } else if (event.pointerType === "touch") hover(at);
@@ -191,9 +191,9 @@ canvas.addEventListener("pointermove", (event) => {
 });
 canvas.addEventListener("pointerup", (event) => {
   const pointer = pointers.get(event.pointerId);
-  const alone = pointers.size === 1;
   pointers.delete(event.pointerId);
-  if (atlas && pointer && alone && (event.pointerType === "touch" || !pointer.moved)) pin(latentAt(...toMap(pointer.at)));
+  if (!atlas || !pointer || pointer.pinches) return;
+  if (event.pointerType === "touch" || !pointer.moved) pin(latentAt(...toMap(pointer.at)));
 });
 canvas.addEventListener("pointercancel", (event) => pointers.delete(event.pointerId));
 canvas.addEventListener("pointerleave", () => atlas && hover(null));
