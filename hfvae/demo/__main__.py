@@ -6,6 +6,8 @@ import argparse
 import importlib.util
 import os
 
+import torch
+
 from ..hub import HubError
 from .blocks import build_demo
 
@@ -29,6 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.mcp and importlib.util.find_spec("mcp") is None:
         parser.exit(1, '--mcp needs the package mcp: pip install "gradio[mcp]"\n')
+    torch.set_num_threads(1)  # one image is too little work to share out among threads, and visitors come in parallel
     models = arguments.model or os.environ.get("HFVAE_MODELS", "").replace(",", " ").split() or None
     try:
         demo = build_demo(models, arguments.device)

@@ -1,7 +1,8 @@
 // What the widgets share: one model, one latent point, its picture, and the way to Python.
 const hf = (window.hfvae ??= (() => {
   const RETRY = { first: 250, longest: 4000 }; // milliseconds
-  const CROWDED = 80; // milliseconds: an answer that took longer is a sign to ask less often
+  const CROWDED = 40; // milliseconds: an answer that took longer is a sign to ask less often,
+  const PATIENCE = 3; // namely to wait so many times the excess
   const listeners = new Set();
   const state = {
     models: [],
@@ -83,7 +84,8 @@ const hf = (window.hfvae ??= (() => {
   }
 
   // At most one request under way; of what comes meanwhile only the latest is sent. A server that is away or busy is
-  // asked again until it answers, so the last request of all is always answered.
+  // asked again until it answers, so the last request of all is always answered. A request may be a function, which is
+  // called when its turn has come.
   const NO_ANSWER = "The server did not answer; trying again…";
   function latest(call, show) {
     let busy = false;
@@ -94,7 +96,7 @@ const hf = (window.hfvae ??= (() => {
       busy = true;
       let pause = RETRY.first;
       while (waiting) {
-        const current = waiting;
+        const current = typeof waiting === "function" ? waiting() : waiting;
         waiting = null;
         const asked = performance.now();
         const answer = await call(current).catch(() => undefined);
@@ -109,7 +111,7 @@ const hf = (window.hfvae ??= (() => {
         say(answer.error);
         if (!answer.error && current.model === state.model.name) show(answer, current);
         const late = performance.now() - asked - CROWDED;
-        if (late > 0) await sleep(late);
+        if (late > 0) await sleep(PATIENCE * late);
       }
       busy = false;
     };

@@ -4,6 +4,11 @@ const width = find("[data-do=width]");
 const small = document.createElement("canvas"); // the drawing as it is sent
 const whereabouts = find("#whereabouts canvas");
 const MOST_DIFFERENT = 160; // a difference of so many grey levels gets the full colour
+const bars = hf.colours.map((colour, digit) => {
+  const bar = find("#votes").appendChild(Object.assign(document.createElement("span"), { textContent: digit }));
+  bar.style.setProperty("--class-colour", colour);
+  return bar;
+});
 let marks = []; // strokes {width, points: [[x, y], ...]} and loaded digits {image}
 let current = null; // the stroke under the pointer
 let seen = null; // what the model sees of the drawing
@@ -61,8 +66,8 @@ const askDigits = hf.latest(server.digits, (answer) => {
 });
 
 function update() {
-  ask(drawing());
-  if (sure && !current) askHowSure(drawing());
+  ask(drawing);
+  if (sure && !current) askHowSure(drawing);
 }
 function change(next) {
   marks = next;
@@ -121,17 +126,11 @@ function judge({ percentile, votes }) {
       : percentile < 1
         ? `Hardly: ${share} % of the test digits are explained less well.`
         : `Explained better than ${share} % of the test digits.`;
-  const most = Math.max(...(votes ?? [0]));
-  find("#votes").replaceChildren(
-    ...Array.from({ length: 10 }, (_, digit) => {
-      const bar = Object.assign(document.createElement("span"), { textContent: digit });
-      bar.style.setProperty("--share", votes ? votes[digit] / votes.reduce((a, b) => a + b) : 0);
-      bar.style.setProperty("--class-colour", hf.colours[digit]);
-      return bar;
-    }),
-  );
+  const all = votes?.reduce((sum, count) => sum + count);
+  const most = Math.max(...(votes ?? []));
+  bars.forEach((bar, digit) => bar.style.setProperty("--share", votes ? votes[digit] / all : 0));
   find(".hf-voted").textContent = votes
-    ? `${most} of the ${votes.reduce((a, b) => a + b)} nearest test digits are a ${votes.indexOf(most)}.`
+    ? `${most} of the ${all} nearest test digits are a ${votes.indexOf(most)}.`
     : "The nearest test digits in latent space will vote.";
 }
 
@@ -174,7 +173,7 @@ for (const end of ["pointerup", "pointercancel"]) {
   pad.addEventListener(end, (event) => {
     if (event.pointerId !== current?.id) return;
     current = null;
-    if (sure) update();
+    update();
   });
 }
 const undo = () => change(marks.slice(0, -1));

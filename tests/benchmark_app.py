@@ -1,0 +1,384 @@
+"""How fast the page is, in a real headless Chromium on this machine. Prints figures; judges nothing.
+
+python tests/benchmark_app.py                          # one visitor
+python tests/benchmark_app.py --people 50              # 50 at once, for 30 seconds
+python tests/benchmark_app.py --people 20 --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import App, free_port
+from playwright.sync_api import sync_playwright
+
+from hfvae import generate, load
+
+DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
+REPEATS = 40
+PICTURES = ["seen", "reconstruction", "difference"]
+
+# Notes when an input event comes and when a picture is painted, by the page's own clock.
+WATCH = """() => {
+    window.watched = { since: 0, painted: {}, counts: {} };
+    const put = CanvasRenderingContext2D.prototype.putImageData;
+    CanvasRenderingContext2D.prototype.putImageData = function (...rest) {
+        const result = put.apply(this, rest);
+        const place = this.canvas.parentElement?.id;
+        watched.painted[place] = performance.now();
+        watched.counts[place] = (watched.counts[place] ?? 0) + 1;
+        return result;
+    };
+    for (const kind of ["pointerup", "input", "pointermove"]) {
+        addEventListener(kind, (event) => { if (kind === watched.kind) watched.since = performance.now(); }, true);
+    }
+}"""
+ELAPSED = """(places) => new Promise((resolve) => {
+    const wait = () => {
+        const done = places.map((place) => (watched.painted[place] ?? 0) - watched.since);
+        if (Math.min(...done) >= 0) resolve(Math.max(...done));
+        else setTimeout(wait, 0);
+    };
+    wait();
+})"""
+# What a visitor's hand does, without Playwright's help: strokes on the pad, or a slider drawn to and fro.
+BUSY_HAND = """async ({ draws, milliseconds }) => {
+    const fetched = window.fetch;
+    window.asked = { times: [], failures: 0 };
+    window.fetch = async (...request) => {
+        const began = performance.now();
+        const ours = String(request[0]).includes("component_server");
+        try {
+            const answer = await fetched(...request);
+            if (ours) answer.ok ? asked.times.push(performance.now() - began) : (asked.failures += 1);
+            return answer;
+        } catch (error) {
+            if (ours) asked.failures += 1;
+            throw error;
+        }
+    };
+    const sleep = (pause) => new Promise((resolve) => setTimeout(resolve, pause));
+    const until = performance.now() + milliseconds;
+    const pad = document.querySelector("#pad canvas");
+    const point = (kind, x, y) => {
+        const box = pad.getBoundingClientRect();
+        const at = { clientX: box.left + x, clientY: box.top + y };
+        pad.dispatchEvent(new PointerEvent(kind, { pointerId: 1, button: 0, bubbles: true, ...at }));
+    };
+    pad.setPointerCapture = () => {};
+    while (performance.now() < until) {
+        if (draws) {
+            point("pointerdown", 60 + 100 * Math.random(), 40);
+            for (let i = 0; i < 20; i++) {
+                point("pointermove", 60 + 100 * Math.random(), 40 + 10 * i);
+                await sleep(16);
+            }
+            point("pointerup", 140, 240);
+            await sleep(300);
+            document.querySelector("[data-do=clear]").click();
+        } else {
+            const sliders = [...document.querySelectorAll("#sliders input")];
+            const slider = sliders[Math.floor(sliders.length * Math.random())];
+            for (let i = 0; i < 40; i++) {
+                slider.value = -3 + (6 * i) / 39;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+                await sleep(16);
+            }
+        }
+    }
+    while (!hfvae.state.exact) await sleep(20);
+    return { ...asked, z: hfvae.state.z, picture: Array.from(hfvae.state.picture) };
+}"""
+# The app, with the time of each of the page's calls as the server saw it on stderr when it ends.
+TIMED_SERVER = """
+import signal, statistics, sys, time, torch
+from starlette.middleware import Middleware
+from hfvae.demo import build_demo
+
+class Timer:
+    times = []
+    def __init__(self, app):
+        self.app = app
+    async def __call__(self, scope, receive, send):
+        began, path = time.perf_counter(), scope.get("path", "")
+        await self.app(scope, receive, send)
+        if "component_server" in path:
+            self.times.append(1000 * (time.perf_counter() - began))
+
+def report(*_):
+    print(*Timer.times, flush=True)
+    sys.exit()
+
+torch.set_num_threads(1)
+signal.signal(signal.SIGTERM, report)
+build_demo().launch(server_port=int(sys.argv[1]), quiet=True, app_kwargs={"middleware": [Middleware(Timer)]})
+"""
+# The yardstick of the start: the least that any Gradio app with torch takes.
+YARDSTICK = """
+import sys, torch, gradio as gr
+with gr.Blocks(analytics_enabled=False) as demo:
+    slider, number = gr.Slider(0, 1), gr.Number()
+    slider.input(lambda value: value, slider, number, queue=False, api_name="echo")
+demo.launch(server_port=int(sys.argv[1]), quiet=True)
+"""
+
+
+def spread(times: list[float]) -> str:
+    ordered = sorted(times)
+    p95 = ordered[int(0.95 * (len(ordered) - 1))]
+    return f"p50 {statistics.median(ordered):6.1f}   p95 {p95:6.1f}   n {len(ordered)}"
+
+
+def say(what: str, figure: str) -> None:
+    print(f"{what:68} {figure}", flush=True)
+
+
+def open_page(browser: Any, url: str, model: str) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{url}?model={model}")
+    page.wait_for_function("document.documentElement.dataset.ready", timeout=120_000)
+    return page
+
+
+def drawing(browser: Any, url: str, model: str) -> None:
+    page = open_page(browser, url, model)
+    page.evaluate(WATCH)
+    page.evaluate("watched.kind = 'pointerup'")
+    box, mouse = page.locator("#pad canvas").bounding_box(), page.mouse
+    times, updates = [], []
+    for repeat in range(REPEATS):
+        mouse.move(box["x"] + 60, box["y"] + 60 + repeat % 10)
+        mouse.down()
+        page.evaluate("watched.counts = {}")
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < 0.3:
+            mouse.move(box["x"] + 60 + 500 * elapsed, box["y"] + 60 + 400 * elapsed)
+        updates.append(page.evaluate("(places) => Math.min(...places.map((it) => watched.counts[it]))", PICTURES))
+        mouse.up()
+        times.append(page.evaluate(ELAPSED, PICTURES))
+        page.wait_for_timeout(60)
+        if repeat % 4 == 3:
+            page.locator("[data-do=clear]").click()
+            page.wait_for_timeout(60)
+    say(f"{model}: pointer-up to three pictures, ms", spread(times))
+    say(f"{model}: updates during a stroke of 300 ms", f"least {min(updates)}, median {statistics.median(updates):g}")
+    page.context.close()
+
+
+def slider(browser: Any, url: str, model: str) -> None:
+    page = open_page(browser, url, model)
+    if model == DENSE:
+        page.wait_for_function("!!hfvae.state.decode")
+    page.get_by_role("tab", name="Sliders").click()
+    page.wait_for_timeout(800)
+    page.evaluate(WATCH)
+    page.evaluate("watched.kind = 'input'")
+    page.locator("#sliders input").first.focus()
+    times = []
+    for _ in range(REPEATS):
+        page.evaluate("watched.since = Infinity")
+        page.keyboard.press("ArrowRight")
+        times.append(page.evaluate(ELAPSED, ["generated"]))
+        page.wait_for_timeout(30)
+    say(f"{model}: slider step to picture, ms", spread(times))
+    page.context.close()
+
+
+def hovering(browser: Any, url: str, model: str) -> None:
+    page = open_page(browser, url, model)
+    if model == DENSE:
+        page.wait_for_function("!!hfvae.state.decode")
+    page.wait_for_timeout(800)
+    shown = page.evaluate(
+        """() => new Promise((resolve) => {
+            const began = performance.now();
+            const draw = CanvasRenderingContext2D.prototype.drawImage;
+            CanvasRenderingContext2D.prototype.drawImage = function (source, ...rest) {
+                draw.call(this, source, ...rest);
+                const map = document.querySelector("#map canvas");
+                if (this.canvas !== map) return;
+                const painted = this.getImageData(0, 0, 560, 560).data.some((value) => value > 0);
+                if (painted) resolve(performance.now() - began);
+            };
+            hfvae.openTab("Latent map");
+        })"""
+    )
+    say(f"{model}: tab opened to the map's first paint, ms", f"{shown:.0f}")
+    page.reload()
+    page.wait_for_function("document.documentElement.dataset.ready")
+    page.wait_for_function("!!hfvae.state.decode || !hfvae.state.model.decodesInBrowser")
+    page.get_by_role("tab", name="Latent map").click()
+    page.wait_for_timeout(800)
+    page.evaluate(WATCH)
+    page.evaluate("watched.kind = 'pointermove'")
+    box, times = page.locator("#map canvas").bounding_box(), []
+    for repeat in range(REPEATS):
+        page.evaluate("watched.since = Infinity")
+        page.mouse.move(box["x"] + 100 + 8 * repeat, box["y"] + 200 + 37 * repeat % 150)
+        times.append(page.evaluate(ELAPSED, ["decoded"]))
+        page.wait_for_timeout(20)
+    say(f"{model}: map hover to picture, ms", spread(times))
+    frames = page.evaluate(
+        """async () => {
+            const map = document.querySelector("#map canvas");
+            const box = map.getBoundingClientRect();
+            let count = 0;
+            const began = performance.now();
+            const end = began + 2000;
+            while (performance.now() < end) {
+                const angle = performance.now() / 300;
+                const [x, y] = [Math.cos(angle), Math.sin(angle)].map((part) => 280 + 200 * part);
+                const at = { clientX: box.left + x, clientY: box.top + y };
+                map.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, ...at }));
+                await new Promise(requestAnimationFrame);
+                count += 1;
+            }
+            return (1000 * count) / (performance.now() - began);
+        }"""
+    )
+    say(f"{model}: frames a second while hovering over 10,000 points", f"{frames:.1f}")
+    page.context.close()
+
+
+def first_answer(browser: Any, command: list[str], port: int, ask: str) -> float:
+    """Seconds from a process's start to the answer to its page's first event."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    context = browser.new_context()
+    page = context.new_page()
+    try:
+        while True:
+            try:
+                page.goto(f"http://127.0.0.1:{port}/")
+                break
+            except Exception:  # not listening yet
+                time.sleep(0.05)
+        page.wait_for_function(ask, timeout=60_000)
+        return time.monotonic() - began
+    finally:
+        context.close()
+        process.terminate()
+        process.wait(20)
+
+
+def starting(browser: Any) -> None:
+    ready = "document.documentElement.dataset.ready"
+    moved = """() => {
+        const range = document.querySelector("input[type=range]");
+        if (!range) return false;
+        range.value = Number(range.value) + 0.01;
+        range.dispatchEvent(new Event("input", { bubbles: true }));
+        return Number(document.querySelector("input[type=number][aria-label]:not([data-testid])")?.value ?? 0) > 0
+            && [...document.querySelectorAll("input[type=number]")].filter((it) => Number(it.value) > 0).length > 1;
+    }"""
+    differences, ours, theirs = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "yardstick.py"
+        script.write_text(YARDSTICK)
+        for _ in range(4):
+            port = free_port()
+            ours.append(first_answer(browser, [sys.executable, "app.py", "--port", str(port)], port, ready))
+            port = free_port()
+            theirs.append(first_answer(browser, [sys.executable, str(script), str(port)], port, moved))
+            differences.append(ours[-1] - theirs[-1])
+    we, they, more = (statistics.median(times) for times in (ours, theirs, differences))
+    say(
+        "start to first answered event, against one slider and torch", f"{we:.1f} s against {they:.1f} s: {more:+.1f} s"
+    )
+
+
+def resident(pid: int) -> float:
+    """Resident memory in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def listening(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:
+    port = free_port()
+    script = folder / "timed_server.py"
+    script.write_text(TIMED_SERVER)
+    server = subprocess.Popen([sys.executable, script, str(port)], stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}/"
+    while not listening(url):
+        time.sleep(0.2)
+    vaes = {name: load(name, device="cpu") for name in (DENSE, CONV)}
+    pages = []
+    for i in range(people):
+        draws = i % 2 == 0
+        page = open_page(browser, url, CONV if i % 4 else DENSE)
+        if not draws:
+            page.get_by_role("tab", name="Sliders").click()
+            page.wait_for_selector("#sliders input")
+        pages.append((page, draws))
+    memory = [resident(server.pid)]
+    for page, draws in pages:
+        page.evaluate(
+            f"(options) => {{ window.busy = ({BUSY_HAND})(options); }}",
+            {"draws": draws, "milliseconds": 1000 * seconds},
+        )
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(15, max(0, end - time.monotonic())))
+        memory.append(resident(server.pid))
+    times, failures, wrong = [], 0, 0
+    for page, _ in pages:
+        result = page.evaluate("window.busy")
+        times += result["times"]
+        failures += result["failures"]
+        vae = vaes[page.evaluate("hfvae.state.model.name")]
+        expected = (generate(vae, z=torch.tensor([result["z"]], dtype=torch.float32)).flatten() * 255).round()
+        wrong += bool(((torch.tensor(result["picture"]) - expected).abs() > 1).any())
+        page.context.close()
+    server.terminate()
+    served = [float(part) for part in server.communicate()[0].split()]
+    say(f"{people} people for {seconds:.0f} s: a call as the server sees it, ms", spread(served))
+    say(f"{people} people for {seconds:.0f} s: a call as the page sees it, ms", spread(times))
+    say(f"{people} people: failed calls, wrong last pictures", f"{failures}, {wrong}")
+    say(f"{people} people: the server's memory, MiB", " ".join(f"{value:.0f}" for value in memory))
+
+
+def alone(browser: Any, log: Path) -> None:
+    app = App(log)
+    try:
+        for model in (CONV, DENSE):
+            for figure in (drawing, slider, hovering):
+                figure(browser, app.url, model)
+    finally:
+        app.stop()
+    starting(browser)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How fast the page is.")
+    parser.add_argument("--people", type=int, default=0, help="so many at once, instead of one alone")
+    parser.add_argument("--minutes", type=float, default=0.5, help="how long they stay")
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    arguments = parser.parse_args()
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
+        if arguments.people:
+            crowd(browser, arguments.people, 60 * arguments.minutes, Path(folder))
+        else:
+            alone(browser, Path(folder) / "log")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
