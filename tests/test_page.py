@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -345,8 +344,8 @@ def test_a_bad_link_is_said(app: App, browser: Any, query: str, said: str) -> No
     context = browser.new_context()
     page = context.new_page()
     page.goto(app.url + query)
-    page.get_by_text(said).wait_for()
     page.wait_for_function("document.documentElement.dataset.ready")
+    page.get_by_text(said).wait_for()
     context.close()
 
 
@@ -646,6 +645,22 @@ def test_light_and_dark(app: App, browser: Any, theme: str, dark: bool) -> None:
     context.close()
 
 
+def test_starting_asks_no_other_machine(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "ask = socket.getaddrinfo\n"
+        "def noted(host, *rest, **more):\n"
+        f"    open({str(tmp_path / 'hosts')!r}, 'a').write(f'{{host}}\\n')\n"
+        "    return ask(host, *rest, **more)\n"
+        "socket.getaddrinfo = noted\n"
+    )
+    app = App(tmp_path / "log", PYTHONPATH=str(tmp_path))
+    time.sleep(3)
+    app.stop()
+    hosts = {host.removeprefix("b'").removesuffix("'") for host in (tmp_path / "hosts").read_text().split()}
+    assert hosts <= {"127.0.0.1", "localhost", "0.0.0.0", "None"}
+
+
 def test_a_dead_server_and_its_return(browser: Any, tmp_path: Path, vaes: dict[str, VAE]) -> None:
     port = free_port()
     app = App(tmp_path / "log", port=port)
@@ -712,14 +727,3 @@ def test_two_copies_behind_nginx(browser: Any, tmp_path: Path, vaes: dict[str, V
         proxy.wait(20)
         for copy in copies:
             copy.stop()
-
-
-def test_screenshots(person: Person) -> None:
-    """With HFVAE_SCREENSHOTS=folder, the pictures that README shows; else that the page can be drawn and shown."""
-    person.draw((90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (85, 205))
-    person.wait_for_change("#reconstruction", BLANK)
-    person.settled("#reconstruction")
-    picture = person.page.screenshot()
-    assert Image.open(io.BytesIO(picture)).size == (1280, 900)
-    if folder := os.environ.get("HFVAE_SCREENSHOTS"):
-        Path(folder, "draw.png").write_bytes(picture)

@@ -112,7 +112,7 @@ Its variable `HFVAE_MODELS` names the models to load, separated by commas.
         encoding="utf-8",
     )
     package = REPOSITORY / "hfvae"
-    sources = [*package.glob("*.py"), *(package / "demo").glob("*.py"), *(package / "demo" / "assets").iterdir()]
+    sources = [*package.glob("*.py"), *(package / "demo").glob("*.py"), *(package / "demo" / "assets").glob("*.*")]
     files = {path.relative_to(REPOSITORY).as_posix(): path for path in sources if path.name not in TRAINING_ONLY}
     files["app.py"] = REPOSITORY / "app.py"
     return files | {path.name: path for path in scratch.iterdir()}

@@ -22,10 +22,13 @@ hf.atlas ??= (() => {
     const along = (axis, z) => axes[axis].reduce((sum, part, i) => sum + (z[i] - centre[i]) * part, 0);
     const points = new Float32Array(2 * labels.length);
     for (let i = 0; i < labels.length; i++) for (const axis of [0, 1]) points[2 * i + axis] = along(axis, code(i));
-    const reach = points.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const fromMiddle = (_, i) => Math.max(Math.abs(points[2 * i]), Math.abs(points[2 * i + 1]));
+    const distances = Float32Array.from(labels, fromMiddle).sort();
 
     return {
-      labels, points, axes, spread, code, along, reach,
+      labels, points, axes, spread, code, along,
+      reach: distances.at(-1), // how far from the middle the points go
+      usual: distances[Math.floor(0.99 * (distances.length - 1))], // and nearly all of them
       project: (z) => [along(0, z), along(1, z)],
       nearest(x, y, hidden) {
         let best = -1;

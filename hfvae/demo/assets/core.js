@@ -15,6 +15,7 @@ const hf = (window.hfvae ??= (() => {
     decode: null, // the model's decoder in this page, if it has one
     ends: { a: null, b: null }, // of the morph: {z, picture}
     temperature: 1,
+    linkProblem: "", // what is wrong with the link that led here
   };
   let python = null; // the server functions that all widgets have
   let askPython, fetchDecoder;
@@ -123,14 +124,14 @@ const hf = (window.hfvae ??= (() => {
     const named = query.get("model");
     const model = state.models.find((candidate) => candidate.name === named);
     if (model) state.model = model;
-    else if (named) say(`The link asks for ${named}, which is not on show here.`);
+    else if (named) state.linkProblem = `The link asks for ${named}, which is not on show here.`;
     state.z = state.anchor = zero();
     const numbers = query.get("z")?.split(",").map(parseFloat);
     if (!numbers || (named && !model)) return;
     if (numbers.length === state.z.length && numbers.every((value) => Math.abs(value) <= 1000)) {
       state.z = state.anchor = numbers;
       state.origin = "link";
-    } else say(`The link's latent point is none of ${state.model.name}'s: it needs ${state.z.length} numbers.`);
+    } else state.linkProblem = `The link's latent point is none of ${state.model.name}'s: it needs ${state.z.length} numbers.`;
   }
   function link() {
     const url = new URL(location.href);

@@ -122,7 +122,7 @@ function judge({ percentile, votes }) {
   const share = percentile < 10 ? percentile?.toFixed(1) : percentile?.toFixed(0);
   find(".hf-percentile").textContent =
     percentile == null
-      ? marks.length ? "This model comes without the test set's ELBOs to compare with." : "Draw, and its ELBO is compared with 10,000 test digits’."
+      ? marks.length ? "This model comes without figures of the test digits to compare with." : "Draw, and see how well the model can explain it."
       : percentile < 1
         ? `Hardly: ${share} % of the test digits are explained less well.`
         : `Explained better than ${share} % of the test digits.`;
@@ -139,7 +139,7 @@ function showWhereabouts() {
   const side = whereabouts.width;
   context.clearRect(0, 0, side, side);
   if (!atlas) return;
-  const scale = (0.47 * side) / atlas.reach;
+  const scale = (0.47 * side) / atlas.usual;
   atlas.layer ??= paintLayer(scale, side);
   context.drawImage(atlas.layer, 0, 0);
   if (!seen && !moved()) return;

@@ -4,7 +4,7 @@ const hub = find(".hf-hub");
 const cards = document.head.appendChild(document.createElement("style")); // the other models' cards are not shown
 
 for (const model of hf.state.models) picker.add(new Option(model.title, model.name));
-find(".hf-problem").textContent = props.problems.join("\n");
+find(".hf-problem").textContent = [...props.problems, hf.state.linkProblem].join("\n").trim();
 picker.addEventListener("change", () => hf.setModel(picker.value));
 find("[data-do=card]").addEventListener("click", () => {
   const card = document.querySelector("#card");

@@ -259,6 +259,7 @@ async function adopt() {
   const fetched = await hf.atlas(model);
   if (model !== hf.state.model || !fetched) return;
   atlas = fetched;
+  view.zoom = atlas.reach / atlas.usual; // a few points far out do not push the others together
   redraw();
   describe();
   tile();
