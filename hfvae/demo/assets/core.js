@@ -74,20 +74,19 @@ const hf = (window.hfvae ??= (() => {
     notify("picture");
   }
 
-  // The images of any latent points, without moving the one; null if the model changed meanwhile.
+  // The images of any latent points, without moving the one: {pictures}, {} if the model changed meanwhile, or whatever
+  // the server says instead.
   async function decodeAll(points) {
-    if (state.decode) return points.map((z) => grey(state.decode(z)));
+    if (state.decode) return { pictures: points.map((z) => grey(state.decode(z))) };
     const model = state.model;
-    const answer = await python.decode({ model: model.name, z: points }).catch(() => undefined);
-    if (model !== state.model) return null;
-    say(answer ? answer.error : NO_ANSWER);
-    return answer?.images ? images(answer.images) : null;
+    const answer = await python.decode({ model: model.name, z: points });
+    if (model !== state.model) return {};
+    return answer?.images ? { pictures: images(answer.images) } : answer;
   }
 
   // At most one request under way; of what comes meanwhile only the latest is sent. A server that is away or busy is
   // asked again until it answers, so the last request of all is always answered. A request may be a function, which is
   // called when its turn has come.
-  const NO_ANSWER = "The server did not answer; trying again…";
   function latest(call, show) {
     let busy = false;
     let waiting = null;
@@ -102,10 +101,10 @@ const hf = (window.hfvae ??= (() => {
         const asked = performance.now();
         const answer = await call(current).catch(() => undefined);
         if (!answer || answer.busy) {
-          say(answer ? answer.error : NO_ANSWER);
+          say(answer ? answer.error : "The server did not answer; trying again…");
           await sleep(pause * (0.5 + Math.random()));
           pause = Math.min(2 * pause, RETRY.longest);
-          waiting ??= current;
+          if (current.model === state.model.name) waiting ??= current;
           continue;
         }
         pause = RETRY.first;

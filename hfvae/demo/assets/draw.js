@@ -12,6 +12,7 @@ const bars = hf.colours.map((colour, digit) => {
 let marks = []; // strokes {width, points: [[x, y], ...]} and loaded digits {image}
 let current = null; // the stroke under the pointer
 let seen = null; // what the model sees of the drawing
+let since = null; // the latent point when the drawing last changed
 let sure = false; // whether posterior draws are on show
 let atlas = null;
 
@@ -51,8 +52,10 @@ const ask = hf.latest(server.reconstruct, (answer) => {
   document.documentElement.dataset.ready = "true";
   if (answer.empty || !marks.length) return showNothing();
   seen = hf.images(answer.seen)[0];
-  hf.setZ(answer.z, "draw", hf.images(answer.reconstruction)[0]);
   judge(answer);
+  if (hf.state.z !== since) return show(); // a hand elsewhere was faster than the server
+  hf.setZ(answer.z, "draw", hf.images(answer.reconstruction)[0]);
+  since = hf.state.z;
 });
 const askHowSure = hf.latest(server.posterior, (answer) => {
   hf.strip(find("#posterior"), answer.empty ? [] : hf.images(answer.images), (i) => `Posterior draw ${i + 1}`);
@@ -66,6 +69,7 @@ const askDigits = hf.latest(server.digits, (answer) => {
 });
 
 function update() {
+  since = hf.state.z;
   ask(drawing);
   if (sure && !current) askHowSure(drawing);
 }

@@ -114,7 +114,7 @@ async function tile() {
   const small = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
   for (let start = 0, portion = hf.state.decode ? TILES : TILES * TILES; start < cells.length; start += portion) {
     const some = cells.slice(start, start + portion);
-    const pictures = await hf.decodeAll(some.map((cell) => cell.z));
+    const { pictures } = (await hf.decodeAll(some.map((cell) => cell.z)).catch(() => null)) ?? {};
     if (job !== tiling || !pictures) return;
     if (start === 0) {
       backdrop.width = backdrop.height = 28 * TILES;

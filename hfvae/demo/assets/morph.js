@@ -21,7 +21,7 @@ function between(a, b, t) {
 const at = (t) => between(hf.state.ends.a.z, hf.state.ends.b.z, t);
 
 const develop = hf.latest(
-  async ({ points }) => ({ pictures: await hf.decodeAll(points) }),
+  ({ points }) => hf.decodeAll(points),
   ({ pictures }) => {
     if (!pictures || !hf.state.ends.b) return;
     hf.strip(film, pictures, (i) => `${Math.round((100 * i) / (STEPS - 1))} % of the way`, (i) => go(i / (STEPS - 1)));

@@ -5,8 +5,8 @@ let draws = []; // standard normal; the temperature scales them
 const scaled = () => draws.map((draw) => draw.map((value) => hf.state.temperature * value));
 // Draws follow the temperature while it moves; only the latest picture counts.
 const decode = hf.latest(
-  async ({ points }) => ({ pictures: await hf.decodeAll(points), points }),
-  ({ pictures, points }) => {
+  ({ points }) => hf.decodeAll(points),
+  ({ pictures }) => {
     if (pictures) hf.strip(grid, pictures, () => "Move to this point", (i) => hf.setZ(scaled()[i], "prior"));
   },
 );
