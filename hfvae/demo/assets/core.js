@@ -2,7 +2,8 @@
 const hf = (window.hfvae ??= (() => {
   const RETRY = { first: 250, longest: 4000 }; // milliseconds
   const CROWDED = 40; // milliseconds: an answer that took longer is a sign to ask less often,
-  const PATIENCE = 3; // namely to wait so many times the excess
+  const PATIENCE = 3; // namely to wait so many times the excess,
+  const LONGEST = 1000; // but not longer than that
   const listeners = new Set();
   const state = {
     models: [],
@@ -111,7 +112,7 @@ const hf = (window.hfvae ??= (() => {
         say(answer.error);
         if (!answer.error && current.model === state.model.name) show(answer, current);
         const late = performance.now() - asked - CROWDED;
-        if (late > 0) await sleep(PATIENCE * late);
+        if (late > 0) await sleep(Math.min(PATIENCE * late, LONGEST));
       }
       busy = false;
     };

@@ -27,7 +27,7 @@ function adopt() {
   picker.value = model.name;
   hub.hidden = !model.page;
   if (model.page) hub.href = model.page;
-  cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none !important; }`;
+  cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none; }`;
 }
 hf.listen((what) => what === "model" && adopt());
 adopt();
