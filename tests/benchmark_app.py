@@ -3,23 +3,26 @@
 python tests/benchmark_app.py                          # one visitor
 python tests/benchmark_app.py --people 50              # 50 at once, for 30 seconds
 python tests/benchmark_app.py --people 20 --minutes 10
+python tests/benchmark_app.py --clients 50             # 50 at once, whose browsers run elsewhere
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import App, free_port
-from playwright.sync_api import sync_playwright
+from conftest import App, free_port, open_browser
 
 from hfvae import generate, load
 
@@ -352,6 +355,34 @@ def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:
     say(f"{people} people: the server's memory, MiB", " ".join(f"{value:.0f}" for value in memory))
 
 
+def clients(count: int, seconds: float, log: Path) -> None:
+    """As many callers over HTTP, each asking again as soon as it is answered: no browser shares the machine."""
+    app = App(log)
+    request = {"data": {"model": CONV, "z": [[0.1] * 32]}, "fn_name": "decode", "session_hash": "client"}
+    with urllib.request.urlopen(f"{app.url}config") as config:
+        components = json.load(config)["components"]
+    widget = next(it["id"] for it in components if it["props"].get("elem_id") == "sliders-widget")
+    body = json.dumps(request | {"component_id": widget})
+    times: list[float] = []
+    end = time.monotonic() + seconds
+
+    def call() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
+        while time.monotonic() < end:
+            began = time.monotonic()
+            connection.request("POST", "/gradio_api/component_server", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+            assert "images" in answer, answer
+            times.append(1000 * (time.monotonic() - began))
+        connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        for done in [pool.submit(call) for _ in range(count)]:
+            done.result()
+    app.stop()
+    say(f"{count} callers for {seconds:.0f} s: a decode by the conv model, ms", spread(times))
+
+
 def alone(browser: Any, log: Path) -> None:
     app = App(log)
     try:
@@ -366,17 +397,16 @@ def alone(browser: Any, log: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the page is.")
     parser.add_argument("--people", type=int, default=0, help="so many at once, instead of one alone")
+    parser.add_argument("--clients", type=int, default=0, help="so many callers without a browser")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long they stay")
-    parser.add_argument("--chromium", default="/usr/bin/chromium")
     arguments = parser.parse_args()
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
-        if arguments.people:
+    with open_browser() as browser, tempfile.TemporaryDirectory() as folder:
+        if arguments.clients:
+            clients(arguments.clients, 60 * arguments.minutes, Path(folder) / "log")
+        elif arguments.people:
             crowd(browser, arguments.people, 60 * arguments.minutes, Path(folder))
         else:
             alone(browser, Path(folder) / "log")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +76,29 @@ def mnist(mnist_dir: Path) -> MNISTDataModule:
     return module
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    chromium = os.environ.get("HFVAE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        missing("no chromium on the PATH; install it, or set HFVAE_CHROMIUM")
+def chromium() -> str | None:
+    """Where Chromium is."""
+    return os.environ.get("HFVAE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def open_browser() -> Iterator[Any]:
+    """A headless Chromium that phones nobody."""
     from playwright.sync_api import sync_playwright
 
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if chromium() is None:
+        missing("no chromium on the PATH; install it, or set HFVAE_CHROMIUM")
+    with open_browser() as browser:
+        yield browser
 
 
 def free_port() -> int:

@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from conftest import App
-from playwright.sync_api import sync_playwright
+from conftest import App, open_browser
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}
 STROKE = [(90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (85, 205)]
@@ -26,9 +25,8 @@ def shoot(page: Any, path: Path) -> None:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as empty, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as empty, open_browser() as browser:
         app = App(Path(empty) / "log", HFVAE_DATA_DIR=empty)
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for screen, size in SCREENS.items():
             for theme in ("light", "dark"):
                 context = browser.new_context(viewport=size, is_mobile=screen == "phone", has_touch=screen == "phone")
@@ -57,7 +55,6 @@ def main(folder: Path) -> None:
                 page.locator("h1").scroll_into_view_if_needed()
                 shoot(page, folder / f"sliders-{screen}-{theme}.png")
                 context.close()
-        browser.close()
         app.stop()
 
 

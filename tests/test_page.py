@@ -113,8 +113,8 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Iterator[App]:
-    app = App(tmp_path_factory.mktemp("app") / "log", HFVAE_DATA_DIR=str(mnist_dir))
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    app = App(tmp_path_factory.mktemp("app") / "log")
     yield app
     app.stop()
     assert "Traceback" not in app.log.read_text()
@@ -232,6 +232,7 @@ def test_how_sure_the_model_is(person: Person) -> None:
     cells.first.wait_for(state="detached")
 
 
+@pytest.mark.usefixtures("mnist_dir")
 def test_starting_from_a_real_digit(person: Person) -> None:
     person.page.locator("#digits .hf-cell").nth(3).wait_for()
     assert "MNIST's own" in person.page.locator(".hf-digits-note").inner_text()
