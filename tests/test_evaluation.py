@@ -117,6 +117,9 @@ def test_principal_axes() -> None:
     torch.testing.assert_close(plane.directions.T @ plane.directions, torch.eye(2), atol=1e-5, rtol=0)
     assert plane.directions.abs().argmax(0).tolist() == [1, 3]
     torch.testing.assert_close(plane.project(codes).mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    three = principal_axes(codes, 3)
+    torch.testing.assert_close(three.directions[:, :2].abs(), plane.directions.abs())
+    torch.testing.assert_close(three.spread, three.project(codes).std(0), rtol=1e-3, atol=0)
     flat = torch.randn(9, 2)
     torch.testing.assert_close(principal_axes(flat).project(flat), flat)
 

@@ -75,6 +75,19 @@ def test_continuous_bernoulli_stays_in_its_bound(vae: VAE) -> None:
     assert p.probs.max() > 0.9, "the test should reach the bound"
 
 
+@pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
+def test_images_as_they_are_measured(make_vae: MakeVAE, likelihood_type: str) -> None:
+    levels = torch.arange(256.0).repeat(100, 1)
+    observe = make_vae(likelihood_type=likelihood_type).likelihood.observe
+    observed = observe(levels / 255, torch.Generator().manual_seed(0))
+    assert torch.equal(observed, observe(levels / 255, torch.Generator().manual_seed(0)))
+    if likelihood_type == "Bernoulli":
+        assert set(observed.unique().tolist()) == {0, 1}
+        assert (observed.mean(0) - levels[0] / 255).abs().max() < 0.2
+    else:
+        assert torch.equal((256 * observed).floor(), levels), "a grey level's own 256th of the unit interval"
+
+
 @pytest.mark.parametrize("likelihood_type", ["Gaussian", "Laplace"])
 def test_sigma_is_learned_or_fixed_and_readable(make_vae: MakeVAE, likelihood_type: str) -> None:
     learned = make_vae(likelihood_type=likelihood_type)

@@ -62,7 +62,10 @@ def test_a_run_leaves_logs_checkpoints_and_a_hub_folder(run: tuple[Path, str]) -
     assert not best.training
     assert best.config == vae.config
     assert all(torch.equal(a, b) for a, b in zip(best.parameters(), vae.parameters(), strict=True))
-    assert hub.Source(root / "pretrained").latents().mean.shape == (10_000, 2)
+    latents = hub.Source(root / "pretrained").latents()
+    assert latents.mean.shape == (10_000, 2)
+    assert latents.elbo is not None
+    assert latents.elbo.shape == (10_000,)
 
 
 @pytest.mark.mnist
