@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from conftest import App, free_port, open_browser
+from playwright.sync_api import Error
 
 from hfvae import generate, load
 
@@ -263,7 +264,7 @@ def first_answer(browser: Any, command: list[str], port: int, ask: str) -> float
             try:
                 page.goto(f"http://127.0.0.1:{port}/")
                 break
-            except Exception:  # not listening yet
+            except Error:  # not listening yet
                 time.sleep(0.05)
         page.wait_for_function(ask, timeout=60_000)
         return time.monotonic() - began

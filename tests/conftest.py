@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import torch
 
-from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, hub, load
 
 REPOSITORY = Path(__file__).parent.parent
 TINY: dict[str, Callable[..., VAE]] = {
@@ -131,3 +131,18 @@ class App:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app with the bundled models; its log must end without a traceback."""
+    app = App(tmp_path_factory.mktemp("app") / "log")
+    yield app
+    app.stop()
+    assert "Traceback" not in app.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def vaes() -> dict[str, VAE]:
+    """The bundled models."""
+    return {name: load(name, device="cpu") for name in hub.bundled_names()}

@@ -26,21 +26,8 @@ X = torch.tensor(ROWS).view(1, 1, 28, 28)
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    app = App(tmp_path_factory.mktemp("app") / "log")
-    yield app
-    app.stop()
-    assert "Traceback" not in app.log.read_text()
-
-
-@pytest.fixture(scope="module")
 def client(app: App) -> Client:
     return Client(app.url, verbose=False)
-
-
-@pytest.fixture(scope="module")
-def vaes() -> dict[str, VAE]:
-    return {name: load(name, device="cpu") for name in (DENSE, CONV)}
 
 
 def close(rows: Any, expected: torch.Tensor) -> None:

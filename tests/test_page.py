@@ -16,7 +16,7 @@ import torch
 from conftest import App, free_port, missing
 from PIL import Image
 
-from hfvae import VAE, generate, hub, load
+from hfvae import VAE, generate, hub
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 BLANK = [0] * 784
@@ -112,14 +112,6 @@ class Person:
         return [float(slider.input_value()) for slider in self.page.locator("#sliders input").all()]
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    app = App(tmp_path_factory.mktemp("app") / "log")
-    yield app
-    app.stop()
-    assert "Traceback" not in app.log.read_text()
-
-
 @pytest.fixture
 def person(app: App, browser: Any) -> Iterator[Person]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -128,11 +120,6 @@ def person(app: App, browser: Any) -> Iterator[Person]:
     assert person.outside == [], "no request leaves the machine"
     assert person.mishaps == []
     context.close()
-
-
-@pytest.fixture(scope="module")
-def vaes() -> dict[str, VAE]:
-    return {name: load(name, device="cpu") for name in (DENSE, CONV)}
 
 
 def alike(one: list[int], other: list[int]) -> bool:

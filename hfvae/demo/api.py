@@ -42,7 +42,7 @@ def publish(session: Session) -> None:
                 "name": exhibit.name,
                 "latent_dim": exhibit.vae.latent_dim,
                 "likelihood_type": exhibit.vae.likelihood_type,
-                "active": exhibit.describe()["active"],
+                "active": exhibit.active,
             }
             for exhibit in session.exhibits.values()
         ]

@@ -51,6 +51,11 @@ class Exhibit:
             return [1.0] * self.vae.latent_dim
         return self.latents.mean.var(0).tolist()
 
+    @property
+    def active(self) -> list[bool]:
+        """Which latents change the image."""
+        return [value > ACTIVE_VARIANCE for value in self.activity]
+
     @cached_property
     def span(self) -> float:
         """How far the sliders go: all the codes lie within, and so does three times the prior's deviation."""
@@ -93,7 +98,7 @@ class Exhibit:
             "title": f"{self.name} · {self.vae.latent_dim} latents · {self.vae.likelihood_type}",
             "latentDim": self.vae.latent_dim,
             "ranking": ranked,
-            "active": [value > ACTIVE_VARIANCE for value in self.activity],
+            "active": self.active,
             "shown": SHOWN,
             "span": self.span,
             "pad": PAD,

@@ -39,7 +39,15 @@ hf.atlas ??= (() => {
         }
         return best;
       },
-      // Draw the points; `toPixels` is [scale, x of 0, y of 0].
+      // All points, faint, on a square canvas of their own around the middle.
+      backdrop(side, scale, size) {
+        const layer = Object.assign(document.createElement("canvas"), { width: side, height: side });
+        const brush = layer.getContext("2d");
+        brush.globalAlpha = 0.3;
+        this.draw(brush, [scale, side / 2, side / 2], size);
+        return layer;
+      },
+      // Draw the points; [scale, x of 0, y of 0] leads from map coordinates to pixels.
       draw(context, [scale, x0, y0], size, hidden) {
         for (let i = 0; i < labels.length; i++) {
           if (hidden?.has(labels[i])) continue;

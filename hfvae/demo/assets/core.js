@@ -176,6 +176,7 @@ const hf = (window.hfvae ??= (() => {
     openTab(name) {
       [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name)?.click();
     },
+    arrows: { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] },
     normal: () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
 
     base64(values) {

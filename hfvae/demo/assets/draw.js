@@ -15,6 +15,7 @@ let seen = null; // what the model sees of the drawing
 let since = null; // the latent point when the drawing last changed
 let sure = false; // whether posterior draws are on show
 let atlas = null;
+let backdrop = null; // the test set behind the small map
 
 function redraw() {
   pen.fillStyle = "black";
@@ -144,18 +145,11 @@ function showWhereabouts() {
   context.clearRect(0, 0, side, side);
   if (!atlas) return;
   const scale = (0.47 * side) / atlas.usual;
-  atlas.layer ??= paintLayer(scale, side);
-  context.drawImage(atlas.layer, 0, 0);
+  backdrop ??= atlas.backdrop(side, scale, 1.5);
+  context.drawImage(backdrop, 0, 0);
   if (!seen && !moved()) return;
   const [x, y] = atlas.project(hf.state.z);
   hf.ring(context, side / 2 + scale * x, side / 2 - scale * y, 5);
-}
-function paintLayer(scale, side) {
-  const layer = Object.assign(document.createElement("canvas"), { width: side, height: side });
-  const brush = layer.getContext("2d");
-  brush.globalAlpha = 0.35;
-  atlas.draw(brush, [scale, side / 2, side / 2], 1.5);
-  return layer;
 }
 
 // The hand
@@ -197,7 +191,7 @@ document.addEventListener("keydown", (event) => {
 
 async function adopt() {
   const { model } = hf.state;
-  atlas = null;
+  atlas = backdrop = null;
   seen = null;
   judge({});
   show();

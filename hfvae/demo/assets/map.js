@@ -96,7 +96,7 @@ function latentHere() {
 let tiling = 0;
 async function tile() {
   const job = ++tiling;
-  if (!manifold.checked || !atlas) return redraw();
+  if (!manifold.checked || !atlas) return;
   await new Promise((resolve) => setTimeout(resolve, 150));
   if (job !== tiling || !atlas) return;
   const reach = canvas.width / 2 / scale();
@@ -159,7 +159,7 @@ function hover(place) {
 }
 function pin(target) {
   hovered = null;
-  if (target) hf.setZ(target.z, "map", hf.state.decode ? hf.grey(hf.state.decode(target.z)) : null);
+  if (target) hf.setZ(target.z, "map");
 }
 
 // A mouse hovers, drags the map and clicks; a finger decodes as it goes and pins where it leaves; two fingers zoom.
@@ -204,7 +204,7 @@ canvas.addEventListener("wheel", (event) => {
 }, { passive: false });
 frame.addEventListener("keydown", (event) => {
   if (!atlas) return;
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  const step = hf.arrows[event.key];
   if (step) {
     const [x, y] = hovered?.place ?? atlas.project(hf.state.z);
     const [px, py] = toPixels([x, y]);
@@ -227,7 +227,10 @@ function stepTo([px, py], step) {
 find("[data-do=in]").addEventListener("click", () => zoomAt(middle(), 1.5));
 find("[data-do=out]").addEventListener("click", () => zoomAt(middle(), 1 / 1.5));
 find("[data-do=all]").addEventListener("click", showAll);
-manifold.addEventListener("change", tile);
+manifold.addEventListener("change", () => {
+  redraw();
+  tile();
+});
 
 for (let digit = 0; digit < 10; digit++) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: digit, className: "hf-class" });

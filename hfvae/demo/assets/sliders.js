@@ -52,12 +52,7 @@ function showPad() {
   const scale = xy.width / 2 / hf.state.model.span;
   const middle = xy.width / 2;
   context.clearRect(0, 0, xy.width, xy.height);
-  if (atlas && !backdrop) {
-    backdrop = Object.assign(document.createElement("canvas"), { width: xy.width, height: xy.height });
-    const brush = backdrop.getContext("2d");
-    brush.globalAlpha = 0.3;
-    atlas.draw(brush, [scale, middle, middle], 2);
-  }
+  if (atlas) backdrop ??= atlas.backdrop(xy.width, scale, 2);
   if (backdrop) context.drawImage(backdrop, 0, 0);
   hf.ring(context, middle + scale * hf.state.z[0], middle - scale * hf.state.z[1], 7);
 }
@@ -78,7 +73,7 @@ xy.addEventListener("pointerdown", (event) => {
 });
 xy.addEventListener("pointermove", drag);
 find("#xy").addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  const step = hf.arrows[event.key];
   if (!step) return;
   event.preventDefault();
   const [x, y] = hf.state.z;
