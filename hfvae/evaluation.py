@@ -67,16 +67,11 @@ def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, genera
     chunk = max(1, min(num_samples, _DECODES_AT_ONCE[x.device.type] // batch))
     with evaluating(vae):
         q = vae.encode(x)
-        vae.likelihood.check_support(x)
         total = torch.full((batch,), -math.inf, dtype=torch.float64, device=x.device)
         for start in range(0, num_samples, chunk):
             samples = min(chunk, num_samples - start)
-            repeated = q.expand((samples, batch))
-            z = draw(repeated, generator)
-            targets = x.expand(samples, *x.shape).flatten(0, 1)
-            log_likelihood = vae.decode(z.flatten(0, 1)).log_prob(targets).view(samples, batch)
-            log_weights = log_likelihood + vae.prior.log_prob(z) - repeated.log_prob(z)
-            total = torch.logaddexp(total, log_weights.double().logsumexp(0))
+            z = draw(q.expand((samples, batch)), generator)
+            total = torch.logaddexp(total, vae.log_weights(x, z, q).double().logsumexp(0))
     return math.log(num_samples) - total
 
 

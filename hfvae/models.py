@@ -147,6 +147,22 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
         rate = kl_divergence(q, self.prior)
         return Bound(-(rate + distortion), rate, distortion)
 
+    def log_weights(self, x: Tensor, z: Tensor, q: Independent) -> Tensor:
+        """log p(x, z) - log q(z|x), whose exponential averages to p(x) over draws of q (Burda et al. 2016, eq. 8).
+
+        Args:
+            x: images as for `elbo`, (B, *image_shape).
+            z: S draws for each, (S, B, latent_dim).
+            q: the distribution that they were drawn from, batch (B,), event (latent_dim,).
+
+        Returns:
+            (S, B) in nats.
+        """
+        self.likelihood.check_support(x)
+        targets = x.expand(len(z), *x.shape).flatten(0, 1)
+        log_likelihood = self.decode(z.flatten(0, 1)).log_prob(targets).view(z.shape[:2])
+        return log_likelihood + self.prior.log_prob(z) - q.log_prob(z)
+
     def forward(self, x: Tensor) -> Independent:
         """p(x|z) at the posterior mean of each image of x (B, *image_shape)."""
         return self.decode(self.encode(x).mean)
@@ -331,7 +347,8 @@ class ConvVAE(VAE):
     """Convolutions that halve the resolution, then linear layers; the decoder mirrors them with interpolations.
 
     Args:
-        channels: channels after each convolution.
+        channels: channels after each stage, which halves the resolution.
+        blocks: residual blocks in each stage, two convolutions a block; 0 is the plain network.
         hidden_features: widths of the dense layers between the convolutions and the latents.
         latent_dim, likelihood_type, beta, image_shape, activation, sigma: as for `DenseVAE`.
 
@@ -347,6 +364,7 @@ class ConvVAE(VAE):
         likelihood_type: str = "ContinuousBernoulli",
         beta: float = 1.0,
         *,
+        blocks: int = 0,
         image_shape: Sequence[int] = (1, 28, 28),
         activation: str = "leaky_relu",
         sigma: float | None = None,
@@ -359,13 +377,14 @@ class ConvVAE(VAE):
                 f"channels must name at least one stage and at most as many as halve {shape[1]}x{shape[2]} pixels "
                 f"to one, got {len(counts)}"
             )
+        _integer("blocks", blocks, MAX_DEPTH, least=0)
         _latent_dim(latent_dim)
         _activation(activation)
         _affordable((math.prod(feature_shapes(shape, counts)[-1]), *hidden, 2 * latent_dim))
-        _affordable((9 * shape[0], *counts))
+        _affordable((9 * shape[0], *(width for count in counts for width in [count] * (1 + 18 * blocks))))
         super().__init__(
-            ConvEncoder(shape, counts, hidden, 2 * latent_dim, activation),
-            ConvDecoder(latent_dim, counts, hidden, shape, activation),
+            ConvEncoder(shape, counts, blocks, hidden, 2 * latent_dim, activation),
+            ConvDecoder(latent_dim, counts, blocks, hidden, shape, activation),
             latent_dim=latent_dim,
             image_shape=shape,
             likelihood_type=likelihood_type,
@@ -428,11 +447,11 @@ def _require_same(vae: VAE, folder: Path) -> None:
 # What constructors accept. Only plain Python values pass, so that config.json never loses one.
 
 
-def _integer(name: str, value: Any, most: int) -> int:
+def _integer(name: str, value: Any, most: int, least: int = 1) -> int:
     if type(value) is not int:
         raise TypeError(f"{name} must be an int, got {value!r} ({type(value).__name__})")
-    if not 1 <= value <= most:
-        raise ValueError(f"{name} must be between 1 and {most}, got {value}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, got {value}")
     return value
 
 

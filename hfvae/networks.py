@@ -1,7 +1,7 @@
 """Dense and convolutional stacks for encoders and decoders: tensors in, tensors out.
 
-A network is a stack of stages, each a layer and its activation; the last layer is linear. Decoders mirror encoders,
-and every size in between is derived from the image's shape.
+A network is a stack of stages, each a layer, its residual blocks and an activation; the last layer is linear. Decoders
+mirror encoders, and every size in between is derived from the image's shape.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -31,9 +31,31 @@ def dense_stack(widths: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def down_stage(inputs: int, outputs: int, activation: str) -> nn.Sequential:
+class ResidualBlock(nn.Sequential):
+    """x + conv(act(conv(act(x)))): (B, C, H, W) -> the same (He et al. 2016, "Identity mappings").
+
+    The last convolution starts at zero, so that a deep stack starts as the plain one and needs no normalisation
+    (Zhang et al. 2019, "Fixup").
+    """
+
+    def __init__(self, channels: int, activation: str) -> None:
+        act = ACTIVATIONS[activation]
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        super().__init__(act(), nn.Conv2d(channels, channels, 3, padding=1), act(), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+def residual_blocks(count: int, channels: int, activation: str) -> list[nn.Module]:
+    return [ResidualBlock(channels, activation) for _ in range(count)]
+
+
+def down_stage(inputs: int, outputs: int, blocks: int, activation: str) -> nn.Sequential:
     """Halve the resolution: (B, inputs, H, W) -> (B, outputs, ceil(H / 2), ceil(W / 2))."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), ACTIVATIONS[activation]())
+    halve = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+    return nn.Sequential(halve, *residual_blocks(blocks, outputs, activation), ACTIVATIONS[activation]())
 
 
 def up_stage(inputs: int, outputs: int, size: tuple[int, int]) -> nn.Sequential:
@@ -70,10 +92,16 @@ class ConvEncoder(nn.Sequential):
     """(B, *image_shape) -> (B, outputs): down stages, then dense layers."""
 
     def __init__(
-        self, image_shape: Shape, channels: Sequence[int], hidden_features: Sequence[int], outputs: int, activation: str
+        self,
+        image_shape: Shape,
+        channels: Sequence[int],
+        blocks: int,
+        hidden_features: Sequence[int],
+        outputs: int,
+        activation: str,
     ) -> None:
         shapes = feature_shapes(image_shape, channels)
-        stages = [down_stage(before[0], after[0], activation) for before, after in pairwise(shapes)]
+        stages = [down_stage(before[0], after[0], blocks, activation) for before, after in pairwise(shapes)]
         widths = (math.prod(shapes[-1]), *hidden_features, outputs)
         super().__init__(*stages, nn.Flatten(), dense_stack(widths, activation))
 
@@ -82,11 +110,18 @@ class ConvDecoder(nn.Sequential):
     """(B, inputs) -> (B, *image_shape): the mirrored encoder, dense layers, then up stages."""
 
     def __init__(
-        self, inputs: int, channels: Sequence[int], hidden_features: Sequence[int], image_shape: Shape, activation: str
+        self,
+        inputs: int,
+        channels: Sequence[int],
+        blocks: int,
+        hidden_features: Sequence[int],
+        image_shape: Shape,
+        activation: str,
     ) -> None:
         shapes = feature_shapes(image_shape, channels)[::-1]
         widths = (inputs, *reversed(hidden_features), math.prod(shapes[0]))
         layers: list[nn.Module] = [dense_stack(widths, activation), nn.Unflatten(1, shapes[0])]
         for before, after in pairwise(shapes):
+            layers += residual_blocks(blocks, before[0], activation)
             layers += [ACTIVATIONS[activation](), up_stage(before[0], after[0], after[1:])]
         super().__init__(*layers)

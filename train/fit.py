@@ -57,9 +57,12 @@ class FitCLI(LightningCLI):
         if settings.logger is None:
             settings.logger = TensorBoardLogger(self.root, name="logs", version="")
         folder = self.root / "checkpoints"
-        self.checkpoints = ModelCheckpoint(folder, filename="best", monitor="val/elbo", mode="max", save_last=True)
+        self.checkpoints = ModelCheckpoint(folder, filename="best", monitor="val/bound", mode="max", save_last=True)
         own = [self.checkpoints, SaveOnInterrupt(folder), Pictures()]
-        return super().instantiate_trainer(callbacks=[*(settings.callbacks or []), *own], **kwargs)
+        given = settings.callbacks or []
+        return super().instantiate_trainer(
+            callbacks=[*own, *(given if isinstance(given, list) else [given])], **kwargs
+        )
 
 
 def default_precision() -> str:
@@ -116,7 +119,7 @@ def export(cli: FitCLI, minutes: float) -> None:
     hub.write_json(folder / hub.TRAINING, training)
     hub.write_card(folder)
     print(
-        f"\nThe best model (validation ELBO {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
+        f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
         f"  python app.py --model {folder}\n"
         f"  python train/evaluate.py --model {folder}\n"
         f"  tensorboard --logdir {cli.root / 'logs'}"
