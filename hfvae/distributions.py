@@ -39,73 +39,52 @@ _NEAR_ZERO = {torch.float32: (0.25, 2), torch.float64: (0.5, 7)}
 
 
 def _polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """Horner's rule, constant term first."""
-    value = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        value.mul_(x).add_(coefficient)
-    return value
+    """Horner's rule, constant term first; at least two terms."""
+    value = x * coefficients[-1]
+    for coefficient in reversed(coefficients[1:-1]):
+        value.add_(coefficient).mul_(x)
+    return value.add_(coefficients[0])
 
 
-def _joined(closed: Callable[[Tensor], Tensor], series: Callable[[Tensor], Tensor], a: Tensor, radius: float) -> Tensor:
-    """`series` up to the radius, `closed` from there on, for a >= 0.
+def _joined(closed: Tensor, series: Callable[[Tensor], Tensor], a: Tensor, radius: float) -> Tensor:
+    """`series` of a >= 0 up to the radius, `closed` from there on.
 
-    Both agree at the radius, so closed(max(a, r)) + series(min(a, r)) - series(r) is the one or the other. On a CPU
-    this takes a fraction of the time of ``torch.where``, which costs as much as five exponentials.
+    `closed` must have been computed at max(a, radius). Both agree at the radius, so that closed + series(min(a, radius))
+    - series(radius) is the one or the other. On a CPU this takes a fraction of the time of ``torch.where``, which costs
+    as much as five exponentials.
     """
     at_radius = series(torch.full((), radius, dtype=a.dtype)).item()
-    return closed(a.clamp_min(radius)).add_(series(a.clamp_max(radius)).sub_(at_radius))
+    return closed.add_(series(a.clamp_max(radius)).sub_(at_radius))
 
 
-def _reflected_log_normalizer(a: Tensor) -> Tensor:
-    """A(-a) = log((1 - exp(-a)) / a) for a >= 0."""
+def _reflected_log_normalizer_and_mean(a: Tensor) -> tuple[Tensor, Tensor]:
+    """A(-a) = log((1 - exp(-a)) / a) and A'(-a) = 1 / a - 1 / (exp(a) - 1) for a >= 0, from one exponential."""
     radius, terms = _NEAR_ZERO[a.dtype]
-    integrated = [0.0] + [c / (2 * k) for k, c in enumerate(_SERIES[:terms], start=1)]
-
-    def closed(a: Tensor) -> Tensor:
-        return torch.exp(-a).neg_().add_(1).div_(a).log_()
-
-    def series(a: Tensor) -> Tensor:
-        return _polynomial(a * a, integrated).sub_(a, alpha=0.5)
-
-    return _joined(closed, series, a, radius)
-
-
-def _reflected_mean(a: Tensor) -> Tensor:
-    """A'(-a) = 1 / a - 1 / (exp(a) - 1) for a >= 0."""
-    radius, terms = _NEAR_ZERO[a.dtype]
-
-    def closed(a: Tensor) -> Tensor:
-        u = torch.exp(-a)
-        return a.reciprocal().sub_(u.div_(1 - u))
-
-    def series(a: Tensor) -> Tensor:
-        return _polynomial(a * a, _SERIES[:terms]).mul_(a).neg_().add_(0.5)
-
-    return _joined(closed, series, a, radius)
+    derivative = _SERIES[:terms]
+    integral = [c / (2 * k) for k, c in enumerate(derivative, start=1)]
+    far = a.clamp_min(radius)
+    u = torch.exp(-far)
+    rest, inverse = 1 - u, far.reciprocal_()
+    log_normalizer = (rest * inverse).log_()
+    mean = inverse.sub_(u.div_(rest))
+    return (
+        _joined(log_normalizer, lambda a: _polynomial(a * a, integral).mul_(a).sub_(0.5).mul_(a), a, radius),
+        _joined(mean, lambda a: _polynomial(a * a, derivative).mul_(-a).add_(0.5), a, radius),
+    )
 
 
 def _reflected_variance(a: Tensor) -> Tensor:
     """A''(-a) = 1 / a^2 - exp(-a) / (1 - exp(-a))^2 for a >= 0."""
     radius, _ = _NEAR_ZERO[a.dtype]
-    derived = [(2 * k - 1) * c for k, c in enumerate(_SERIES, start=1)]
-
-    def closed(a: Tensor) -> Tensor:
-        u = torch.exp(-a)
-        return a**-2 - u / (1 - u) ** 2
-
-    def series(a: Tensor) -> Tensor:
-        return _polynomial(a * a, derived)
-
-    return _joined(closed, series, a, radius)
+    second_derivative = [(2 * k - 1) * c for k, c in enumerate(_SERIES, start=1)]
+    far = a.clamp_min(radius)
+    u = torch.exp(-far)
+    return _joined(far**-2 - u / (1 - u) ** 2, lambda a: _polynomial(a * a, second_derivative), a, radius)
 
 
-# With s = sign(eta), reflecting eta to -|eta| turns x and the mean into (1 + s)/2 - s * x and (1 + s)/2 - s * mean:
-# exact operations, after which nothing cancels and nothing overflows.
-
-
-def _reflect(value: Tensor, sign: Tensor) -> Tensor:
-    """`value` where sign is -1, 1 - value where it is 1, 1/2 where it is 0."""
-    return (sign + 1).mul_(0.5).sub_(sign * value)
+# Reflected to -|eta|, nothing cancels and nothing overflows. With s = sign(eta) and h = (s + 1) / 2,
+#   mean(eta) = h - s * mean(-|eta|)    and    log p(x) = (x - h) * eta - A(-|eta|),
+# where h and x - h are exact.
 
 
 class _Mean(torch.autograd.Function):
@@ -114,7 +93,9 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, eta: Tensor) -> Tensor:
         ctx.save_for_backward(eta)
-        return _reflect(_reflected_mean(eta.abs()), eta.sign())
+        sign = eta.sign()
+        _, mean = _reflected_log_normalizer_and_mean(eta.abs())
+        return (sign + 1).mul_(0.5).addcmul_(sign, mean, value=-1)
 
     @staticmethod
     @once_differentiable
@@ -129,28 +110,47 @@ class _LogProb(torch.autograd.Function):
     Inside the limit the gradient is the exact x - mean(eta). Outside, the exact gradient of a clamp is 0 and a
     saturated logit would never come back, while a straight-through x - mean(limit) pushes it further out. There the
     gradient is x - sigmoid(eta), the Bernoulli's: it vanishes where lambda = x and so always leads back.
+
+    The forward pass computes the gradient too, with the one exponential that both need.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eta: Tensor, limit: float) -> Tensor:
-        ctx.save_for_backward(x, eta)
+        sign, a = eta.sign(), eta.abs()
+        bounded = a.clamp_max(limit)
+        log_normalizer, mean = _reflected_log_normalizer_and_mean(bounded)
+        if math.isfinite(limit):
+            outside = (a - limit).sign_().clamp_min_(0)  # comparisons cast to numbers take five times as long
+            mean.lerp_(torch.sigmoid(-a), outside)
+        offset = (sign + 1).mul_(-0.5).add_(x)  # x - h
+        ctx.save_for_backward(x, eta, torch.addcmul(offset, sign, mean))
         ctx.limit = limit
-        a = eta.abs().clamp_(max=limit)
-        return _reflect(x, eta.sign()).mul_(a).add_(_reflected_log_normalizer(a)).neg_()
+        return offset.mul_(sign.mul_(bounded)).sub_(log_normalizer)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, eta = ctx.saved_tensors
+        x, eta, gradient = ctx.saved_tensors
         grad_x = grad_eta = None
         if ctx.needs_input_grad[0]:
             grad_x = grad * eta.clamp(-ctx.limit, ctx.limit)
         if ctx.needs_input_grad[1]:
-            slope = _Mean.apply(eta)
-            if math.isfinite(ctx.limit):
-                outside = (eta.abs() > ctx.limit).to(eta.dtype)
-                slope = torch.lerp(slope, torch.sigmoid(eta), outside)
-            grad_eta = grad * (x - slope)
+            grad_eta = grad * _LogProbGradient.apply(x, eta, gradient)
         return grad_x, grad_eta, None
+
+
+class _LogProbGradient(torch.autograd.Function):
+    """x - mean(eta), known already, so that log_prob can be differentiated twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eta: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(eta)
+        return gradient
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        (eta,) = ctx.saved_tensors
+        return grad, -grad * _reflected_variance(eta.abs()), None
 
 
 class ContinuousBernoulli(Distribution):
