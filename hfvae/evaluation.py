@@ -141,6 +141,16 @@ def linear_probe_accuracy(train: Encoded, test: Encoded) -> float:
     return float(probe.score(test.mean.numpy(), test.labels.numpy()))
 
 
+def inception_score(probabilities: Tensor) -> float:
+    """exp E[KL(p(y|x) || p(y))] from a classifier's p(y|x) of many samples x, (N, classes) -> [1, classes].
+
+    Salimans et al., "Improved techniques for training GANs", NeurIPS 2016, sec. 4. It is high if each sample is clearly
+    of one class and all classes occur equally often.
+    """
+    entropy = torch.special.entr
+    return float((entropy(probabilities.mean(0)).sum() - entropy(probabilities).sum(1).mean()).exp())
+
+
 def reconstruction_error(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]]) -> float:
     """Mean squared difference a pixel between an image and the picture of its posterior mean."""
     total, pixels = 0.0, 0

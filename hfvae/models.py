@@ -26,6 +26,8 @@ from .networks import ACTIVATIONS, ConvDecoder, ConvEncoder, DenseDecoder, Dense
 MAX_WIDTH = 1 << 16
 MAX_DEPTH = 64
 MAX_WEIGHTS = 1 << 27
+LOG_STD_RANGE = (-10.0, 10.0)
+"""Of the posterior: an outlying image's exp(log_std) must neither vanish nor overflow, which would end a training."""
 
 
 class Bound(NamedTuple):
@@ -116,7 +118,7 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
         self._check("x", x, self.image_shape)
         self.likelihood.check_range(x)
         mean, log_std = _full_precision(self.encoder(x)).chunk(2, dim=1)
-        return Independent(Normal(mean, log_std.exp()), 1)
+        return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp()), 1)
 
     def decode(self, z: Tensor) -> Independent:
         """p(x|z) for latents z (B, latent_dim) of the model's dtype: batch (B,), event image_shape.

@@ -41,7 +41,8 @@ class ResidualBlock(nn.Sequential):
     def __init__(self, channels: int, activation: str) -> None:
         act = ACTIVATIONS[activation]
         last = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(last.weight)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         super().__init__(act(), nn.Conv2d(channels, channels, 3, padding=1), act(), last)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -64,6 +65,14 @@ class VAETraining(lightning.LightningModule):
         self.importance_epochs = importance_epochs
         self.importance_samples = importance_samples
 
+    def on_fit_start(self) -> None:
+        self.seed = torch.initial_seed()
+
+    def on_train_epoch_start(self) -> None:
+        """Make an epoch's randomness a function of seed, epoch and rank: no two processes turn a digit alike."""
+        sequence = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
     def training_step(self, batch: Batch) -> Tensor:
         x = batch[0]
         if self.importance_epochs and self.current_epoch >= self.trainer.max_epochs - self.importance_epochs:
@@ -82,7 +91,7 @@ class VAETraining(lightning.LightningModule):
         bound = elbo.elbo
         if self.importance_epochs:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
-        self.log("val/bound", bound.mean(), batch_size=len(x))
+        self.log("val/bound", bound.mean(), batch_size=len(x), sync_dist=True)
 
     @property
     def rate_weight(self) -> float:
@@ -117,10 +126,11 @@ class VAETraining(lightning.LightningModule):
 
     def _log_elbo(self, stage: str, bound: Bound) -> None:
         """Mean ELBO, rate and distortion in nats per image; beta scales none of them."""
+        options: dict[str, Any] = {"batch_size": len(bound.elbo), "sync_dist": stage == "val"}
         means = {f"{stage}/{name}": value.detach().mean() for name, value in bound._asdict().items()}
-        self.log_dict(means, on_step=stage == "train", on_epoch=stage == "val", batch_size=len(bound.elbo))
+        self.log_dict(means, on_step=stage == "train", on_epoch=stage == "val", **options)
         if stage == "val":
-            self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, batch_size=len(bound.elbo))
+            self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, **options)
 
 
 def importance_weighted_bound(

@@ -22,11 +22,24 @@ import pytest
 import torch
 
 from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, hub, load
+from hfvae.networks import ResidualBlock
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def residual(**options: Any) -> ConvVAE:
+    """With blocks that do something already: they start as the identity."""
+    vae = ConvVAE([2, 4], [16], blocks=1, **{"latent_dim": 3, **options})
+    for block in vae.modules():
+        if isinstance(block, ResidualBlock):
+            block[3].reset_parameters()
+    return vae
+
+
 TINY: dict[str, Callable[..., VAE]] = {
     "dense": lambda **options: DenseVAE(hidden_features=[16], **{"latent_dim": 2, **options}),
     "conv": lambda **options: ConvVAE(channels=[2, 4], hidden_features=[16], **{"latent_dim": 3, **options}),
+    "residual": residual,
 }
 LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
 

@@ -14,6 +14,7 @@ from hfvae.evaluation import (
     Encoded,
     active_units,
     image_bounds,
+    inception_score,
     importance_weighted_nll,
     knn_accuracy,
     latent_kl,
@@ -132,3 +133,13 @@ def test_probes_on_separable_and_on_random_codes() -> None:
     for accuracy in (knn_accuracy, linear_probe_accuracy):
         assert accuracy(apart, apart) > 0.99
         assert accuracy(mixed, Encoded(torch.randn(600, 3), mixed.std, labels)) < 0.5
+
+
+def test_inception_score() -> None:
+    sure = torch.eye(10, dtype=torch.float64).repeat(20, 1)
+    assert inception_score(sure) == pytest.approx(10)
+    assert inception_score(sure[:1].expand(50, 10)) == pytest.approx(1), "always the same class"
+    assert inception_score(torch.full((50, 10), 0.1, dtype=torch.float64)) == pytest.approx(1), "never sure"
+    half = (sure + 0.1) / 2
+    by_hand = (half * (half / half.mean(0)).log()).sum(1).mean().exp()
+    assert inception_score(half) == pytest.approx(by_hand.item())

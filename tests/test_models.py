@@ -14,6 +14,7 @@ from torch.distributions import Bernoulli, Laplace, Normal
 
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE
 from hfvae.likelihoods import LAMBDA_MIN
+from hfvae.networks import ResidualBlock
 
 MakeVAE = Callable[..., VAE]
 
@@ -146,6 +147,29 @@ def test_golden_output() -> None:
         torch.nn.init.constant_(parameter, 0.01)
     picture = vae.picture(torch.tensor([[1.0, -2.0]]))
     torch.testing.assert_close(picture, torch.full((1, 1, 28, 28), 0.5025), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_residual_blocks_start_as_the_identity(blocks: int) -> None:
+    vae = ConvVAE([4, 8], [16], blocks=blocks)
+    found = [module for module in vae.modules() if isinstance(module, ResidualBlock)]
+    assert len(found) == 2 * 2 * blocks, "so many in each stage of encoder and decoder"
+    for block in found:
+        x = torch.randn(2, block[1].in_channels, 5, 5)
+        assert torch.equal(block(x), x)
+        torch.nn.init.normal_(block[3].weight)
+        assert not torch.equal(block(x), x)
+
+
+def test_an_outlying_image_leaves_the_bound_finite(make_vae: Callable[..., VAE]) -> None:
+    vae = make_vae()
+    last = [module for module in vae.encoder.modules() if isinstance(module, torch.nn.Linear)][-1]
+    for log_std in (-1e3, 1e3):
+        torch.nn.init.constant_(last.bias, log_std)
+        bound = vae.elbo(torch.rand(2, 1, 28, 28))
+        bound.elbo.sum().backward()
+        assert bound.elbo.isfinite().all()
+        assert all(parameter.grad.isfinite().all() for parameter in vae.parameters() if parameter.grad is not None)
 
 
 # Refusals

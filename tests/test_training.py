@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import LIKELIHOOD_TYPES, REPOSITORY, TINY
 from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
 
 from hfvae import VAE, DenseVAE, hub, load
-from hfvae.training import VAETraining
+from hfvae.models import draw
+from hfvae.training import VAETraining, importance_weighted_bound
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 
@@ -40,6 +45,18 @@ def short(root: Path, epochs: int = 1) -> list[str]:
         "--trainer.log_every_n_steps=1",
         "--data.batch_size=32",
     ]
+
+
+def quiet_trainer(folder: Path, **options: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +137,9 @@ def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> N
 @pytest.mark.mnist
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_recipe_runs(config: Path, mnist_dir: Path, tmp_path: Path) -> None:
-    fit(mnist_dir, "--config", str(config), f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true")
+    stretch = ["--model.importance_epochs=1"] if "importance_epochs" in config.read_text() else []
+    root = f"--trainer.default_root_dir={tmp_path}"
+    fit(mnist_dir, "--config", str(config), root, "--trainer.fast_dev_run=true", *stretch)
 
 
 @pytest.mark.parametrize(
@@ -146,15 +165,7 @@ def test_loss_falls(kind: str, likelihood_type: str, tmp_path: Path) -> None:
     x = (torch.rand(1, 1, 28, 28) > 0.7).float().expand(64, 1, 28, 28).contiguous()
     with torch.no_grad():
         before = vae.elbo(x).elbo.mean()
-    trainer = Trainer(
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-        default_root_dir=tmp_path,
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=1)
     loader = torch.utils.data.DataLoader([(x, 0)] * 60, batch_size=None)
     trainer.fit(VAETraining(vae, learning_rate=0.01), loader, loader)
     with torch.no_grad():
@@ -174,17 +185,92 @@ def test_beta_and_warm_up_weigh_the_rate() -> None:
     assert VAETraining(vae, kl_warmup_epochs=4).rate_weight == 1.0, "a quarter of beta in the first of four epochs"
 
 
+@pytest.mark.parametrize("num_samples", [2, 5])
+def test_importance_weighted_bound(num_samples: int) -> None:
+    """Its value is the plain bound's, its gradient estimates the same and is less noisy for the encoder."""
+    vae = DenseVAE([8], 2, "Bernoulli").double()
+    x = (torch.rand(3, 1, 28, 28) > 0.7).double()
+
+    def plain() -> torch.Tensor:
+        q = vae.encode(x)
+        z = draw(q.expand((num_samples, len(x))))
+        return vae.log_weights(x, z, q).logsumexp(0) - math.log(num_samples)
+
+    def gradients(bound: Callable[[], torch.Tensor]) -> torch.Tensor:
+        rows = []
+        for seed in range(400):
+            torch.manual_seed(seed)
+            rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(bound().mean(), [*vae.parameters()])]))
+        return torch.stack(rows)
+
+    torch.manual_seed(0)
+    value = plain()
+    torch.manual_seed(0)
+    torch.testing.assert_close(importance_weighted_bound(vae, x, num_samples), value)
+    ours, theirs = gradients(lambda: importance_weighted_bound(vae, x, num_samples)), gradients(plain)
+    assert torch.nn.functional.cosine_similarity(ours.mean(0), theirs.mean(0), dim=0) > 0.99
+    encoder = slice(0, sum(parameter.numel() for parameter in vae.encoder.parameters()))
+    assert ours[:, encoder].var(0).sum() < theirs[:, encoder].var(0).sum()
+
+
+def test_the_last_epochs_maximise_the_importance_weighted_bound(tmp_path: Path) -> None:
+    logged: dict[int, set[str]] = {}
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+            logged.setdefault(trainer.current_epoch, set()).update(trainer.logged_metrics)
+
+    x = (torch.rand(8, 1, 28, 28) > 0.7).float()
+    loader = torch.utils.data.DataLoader([(x, 0)] * 2, batch_size=None)
+    trainer = quiet_trainer(tmp_path, max_epochs=3, callbacks=[Watch()], log_every_n_steps=1)
+    trainer.fit(VAETraining(TINY["conv"](), importance_epochs=1, importance_samples=4), loader, loader)
+    assert ["train/bound" in logged[epoch] for epoch in range(3)] == [False, False, True]
+    assert trainer.callback_metrics["val/bound"] > trainer.callback_metrics["val/elbo"], "four samples are better"
+
+
+def test_more_importance_epochs_than_epochs(tmp_path: Path) -> None:
+    loader = torch.utils.data.DataLoader([(torch.rand(4, 1, 28, 28), 0)], batch_size=None)
+    training = VAETraining(TINY["dense"](), importance_epochs=5, importance_samples=2)
+    with pytest.raises(ValueError, match="set max_epochs to at least as many"):
+        quiet_trainer(tmp_path, max_epochs=2).fit(training, loader, loader)
+
+
+def test_an_epoch_s_randomness_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:
+    """A run that is resumed after an epoch goes on as it would have."""
+    seeds: list[int] = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, *_: object) -> None:
+            seeds.append(torch.initial_seed())
+            torch.rand(1)
+
+    loader = torch.utils.data.DataLoader([(torch.rand(4, 1, 28, 28), 0)], batch_size=None)
+    for _ in range(2):
+        torch.manual_seed(7)
+        trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[Watch()])
+        trainer.fit(VAETraining(TINY["dense"]()), loader, loader)
+    assert seeds[:2] == seeds[2:]
+    assert seeds[0] != seeds[1]
+
+
 def test_training_without_an_end_is_refused(tmp_path: Path) -> None:
-    trainer = Trainer(
-        max_epochs=-1, logger=False, enable_checkpointing=False, accelerator="cpu", default_root_dir=tmp_path
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=-1)
     x = torch.rand(4, 1, 28, 28)
     loader = torch.utils.data.DataLoader([(x, 0)], batch_size=None)
     with pytest.raises(ValueError, match="needs an end"):
         trainer.fit(VAETraining(TINY["dense"]()), loader, loader)
 
 
-@pytest.mark.parametrize("options", [{"learning_rate": 0.0}, {"warmup": 1.0}, {"kl_warmup_epochs": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": 0.0},
+        {"warmup": 1.0},
+        {"kl_warmup_epochs": -1},
+        {"importance_epochs": 3},
+        {"importance_samples": 3},
+    ],
+)
 def test_bad_settings(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         VAETraining(TINY["dense"](), **options)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # so that a clone works without installing the package
 
+import classifier  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
@@ -37,6 +38,7 @@ from hfvae.zoo import pick_device  # noqa: E402
 NEIGHBOURS = 15
 NEIGHBOUR_CODES = 20_000
 IMAGES = "10,000 test images"
+SAMPLES, BATCH = 10_000, 500
 
 
 def main() -> None:
@@ -134,6 +136,12 @@ def measure(
             "",
             f"logistic regression on {NEIGHBOUR_CODES:,} standardised training codes; {codes}",
         ),
+        "inception_score": metric(
+            "Inception score",
+            inception_score(vae, seed),
+            "of 10",
+            f"pictures of {SAMPLES:,} draws from the prior, seed {seed}, judged by train/classifier.safetensors",
+        ),
         "reconstruction_mse": metric(
             "Reconstruction error",
             evaluation.reconstruction_error(vae, data.test_dataloader()),
@@ -141,6 +149,14 @@ def measure(
             f"picture of the posterior mean against {IMAGES} ({pixels})",
         ),
     }
+
+
+def inception_score(vae: VAE, seed: int) -> float:
+    judge, generator = classifier.load(), torch.Generator().manual_seed(seed)
+    verdicts = [
+        classifier.probabilities(judge, generate(vae, BATCH, generator=generator)) for _ in range(SAMPLES // BATCH)
+    ]
+    return evaluation.inception_score(torch.cat(verdicts))
 
 
 def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, folder: Path) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # so that a clone works without installing the package
 
 import torch  # noqa: E402
-from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
@@ -58,7 +57,8 @@ class FitCLI(LightningCLI):
             settings.logger = TensorBoardLogger(self.root, name="logs", version="")
         folder = self.root / "checkpoints"
         self.checkpoints = ModelCheckpoint(folder, filename="best", monitor="val/bound", mode="max", save_last=True)
-        own = [self.checkpoints, SaveOnInterrupt(folder), Pictures()]
+        self.timer = Timer()  # it remembers, in checkpoints, how long a resumed run has taken before
+        own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), Pictures()]
         given = settings.callbacks or []
         return super().instantiate_trainer(
             callbacks=[*own, *(given if isinstance(given, list) else [given])], **kwargs
@@ -89,14 +89,13 @@ def main() -> None:
         cli.datamodule.prepare_data()
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    started = time.monotonic()
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
     if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-        export(cli, minutes=(time.monotonic() - started) / 60)
+        export(cli)
 
 
 @rank_zero_only
-def export(cli: FitCLI, minutes: float) -> None:
+def export(cli: FitCLI) -> None:
     """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
     folder = cli.root / "pretrained"
     vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
@@ -110,7 +109,7 @@ def export(cli: FitCLI, minutes: float) -> None:
         "command": shlex.join(["python", "train/fit.py", *sys.argv[1:]]),
         "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
         "epochs": cli.trainer.current_epoch,
-        "minutes": round(minutes, 1),
+        "minutes": round(cli.timer.time_elapsed() / 60, 1),
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else f"CPU, {torch.get_num_threads()} threads",
