@@ -15,7 +15,8 @@ and a series near 0, every quantity is exact to the last few float32 digits at e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -40,46 +41,56 @@ _NEAR_ZERO = {torch.float32: (0.25, 2), torch.float64: (0.5, 7)}
 
 def _polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """Horner's rule, constant term first; at least two terms."""
-    value = x * coefficients[-1]
-    for coefficient in reversed(coefficients[1:-1]):
-        value.add_(coefficient).mul_(x)
-    return value.add_(coefficients[0])
+    value = torch.add(torch.tensor(coefficients[-2], dtype=torch.float64), x, alpha=coefficients[-1])
+    for coefficient in reversed(coefficients[:-2]):
+        value.mul_(x).add_(coefficient)
+    return value
 
 
-def _joined(closed: Tensor, series: Callable[[Tensor], Tensor], a: Tensor, radius: float) -> Tensor:
-    """`series` of a >= 0 up to the radius, `closed` from there on.
+def _series(a: Tensor, terms: int) -> tuple[Tensor, Tensor]:
+    """A(-a) and A'(-a) - 1/2 for small a."""
+    square = a * a
+    derivative = [-coefficient for coefficient in _SERIES[:terms]]
+    integral = [-coefficient / (2 * k) for k, coefficient in enumerate(derivative, start=1)]
+    return (
+        _polynomial(square, integral).mul_(a).sub_(0.5).mul_(a),
+        _polynomial(square, derivative).mul_(a),
+    )
 
-    `closed` must have been computed at max(a, radius). Both agree at the radius, so that closed + series(min(a, radius))
-    - series(radius) is the one or the other. On a CPU this takes a fraction of the time of ``torch.where``, which costs
-    as much as five exponentials.
-    """
-    at_radius = series(torch.full((), radius, dtype=a.dtype)).item()
-    return closed.add_(series(a.clamp_max(radius)).sub_(at_radius))
+
+@cache
+def _at_radius(dtype: torch.dtype) -> tuple[float, float]:
+    """`_series` where the closed forms take over, rounded as they are."""
+    radius, terms = _NEAR_ZERO[dtype]
+    normalizer, mean = _series(torch.full((), radius, dtype=dtype), terms)
+    return normalizer.item(), mean.item()
 
 
 def _reflected_log_normalizer_and_mean(a: Tensor) -> tuple[Tensor, Tensor]:
-    """A(-a) = log((1 - exp(-a)) / a) and A'(-a) = 1 / a - 1 / (exp(a) - 1) for a >= 0, from one exponential."""
+    """A(-a) = log((1 - exp(-a)) / a) and A'(-a) = 1 / a - 1 / (exp(a) - 1) for a >= 0, from one exponential.
+
+    With r the radius, closed(max(a, r)) + series(min(a, r)) - series(r) is the one or the other of them. On a CPU this
+    takes a fraction of the time of ``torch.where``, which costs as much as five exponentials.
+    """
     radius, terms = _NEAR_ZERO[a.dtype]
-    derivative = _SERIES[:terms]
-    integral = [c / (2 * k) for k, c in enumerate(derivative, start=1)]
     far = a.clamp_min(radius)
-    u = torch.exp(-far)
-    rest, inverse = 1 - u, far.reciprocal_()
-    log_normalizer = (rest * inverse).log_()
-    mean = inverse.sub_(u.div_(rest))
-    return (
-        _joined(log_normalizer, lambda a: _polynomial(a * a, integral).mul_(a).sub_(0.5).mul_(a), a, radius),
-        _joined(mean, lambda a: _polynomial(a * a, derivative).mul_(-a).add_(0.5), a, radius),
-    )
+    inverse = far.reciprocal()
+    u = far.neg_().exp_()
+    rest = 1 - u
+    mean = u.div_(rest).neg_().add_(inverse)
+    log_normalizer = inverse.mul_(rest).log_()
+    series = _series(a.clamp_max(radius), terms)
+    for closed, near, at_radius in zip((log_normalizer, mean), series, _at_radius(a.dtype), strict=True):
+        closed.add_(near.sub_(at_radius))
+    return log_normalizer, mean
 
 
 def _reflected_variance(a: Tensor) -> Tensor:
     """A''(-a) = 1 / a^2 - exp(-a) / (1 - exp(-a))^2 for a >= 0."""
     radius, _ = _NEAR_ZERO[a.dtype]
-    second_derivative = [(2 * k - 1) * c for k, c in enumerate(_SERIES, start=1)]
-    far = a.clamp_min(radius)
-    u = torch.exp(-far)
-    return _joined(far**-2 - u / (1 - u) ** 2, lambda a: _polynomial(a * a, second_derivative), a, radius)
+    coefficients = [(2 * k - 1) * c for k, c in enumerate(_SERIES, start=1)]
+    u = torch.exp(-a)
+    return torch.where(a < radius, _polynomial(a * a, coefficients), a**-2 - u / (1 - u) ** 2)
 
 
 # Reflected to -|eta|, nothing cancels and nothing overflows. With s = sign(eta) and h = (s + 1) / 2,
@@ -109,23 +120,22 @@ class _LogProb(torch.autograd.Function):
 
     Inside the limit the gradient is the exact x - mean(eta). Outside, the exact gradient of a clamp is 0 and a
     saturated logit would never come back, while a straight-through x - mean(limit) pushes it further out. There the
-    gradient is x - sigmoid(eta), the Bernoulli's: it vanishes where lambda = x and so always leads back.
+    gradient is x - 1 for positive and x for negative logits: that of the Bernoulli, saturated, which always leads back.
 
     The forward pass computes the gradient too, with the one exponential that both need.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eta: Tensor, limit: float) -> Tensor:
-        sign, a = eta.sign(), eta.abs()
-        bounded = a.clamp_max(limit)
-        log_normalizer, mean = _reflected_log_normalizer_and_mean(bounded)
-        if math.isfinite(limit):
-            outside = (a - limit).sign_().clamp_min_(0)  # comparisons cast to numbers take five times as long
-            mean.lerp_(torch.sigmoid(-a), outside)
+        log_normalizer, mean = _reflected_log_normalizer_and_mean(eta.abs())
+        if math.isfinite(limit):  # both decrease, so that a bound on them is one on |eta|
+            log_normalizer.clamp_min_(math.log(-math.expm1(-limit) / limit))
+            torch.threshold_(mean, 1 / limit - 1 / math.expm1(limit), 0.0)
+        sign = eta.sign()
         offset = (sign + 1).mul_(-0.5).add_(x)  # x - h
         ctx.save_for_backward(x, eta, torch.addcmul(offset, sign, mean))
         ctx.limit = limit
-        return offset.mul_(sign.mul_(bounded)).sub_(log_normalizer)
+        return offset.mul_(eta.clamp(-limit, limit)).sub_(log_normalizer)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -134,7 +144,7 @@ class _LogProb(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = grad * eta.clamp(-ctx.limit, ctx.limit)
         if ctx.needs_input_grad[1]:
-            grad_eta = grad * _LogProbGradient.apply(x, eta, gradient)
+            grad_eta = grad * _LogProbGradient.apply(x, eta, gradient, ctx.limit)
         return grad_x, grad_eta, None
 
 
@@ -142,15 +152,17 @@ class _LogProbGradient(torch.autograd.Function):
     """x - mean(eta), known already, so that log_prob can be differentiated twice."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, eta: Tensor, gradient: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, eta: Tensor, gradient: Tensor, limit: float) -> Tensor:
         ctx.save_for_backward(eta)
+        ctx.limit = limit
         return gradient
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (eta,) = ctx.saved_tensors
-        return grad, -grad * _reflected_variance(eta.abs()), None
+        a = eta.abs()
+        return grad, -grad * _reflected_variance(a) * (a <= ctx.limit), None, None
 
 
 class ContinuousBernoulli(Distribution):
@@ -165,7 +177,7 @@ class ContinuousBernoulli(Distribution):
             in [1e-4, 1 - 1e-4], the bound of the paper's experiments.
 
     On data with exact zeros and ones the density is unbounded and its logits run away; a model trained with
-    ``limit`` cannot. Outside the limit ``log_prob`` has the value at the limit and the gradient x - sigmoid(eta).
+    ``limit`` cannot. Outside the limit ``log_prob`` has the value at the limit and a gradient that leads back, x - 1 or x.
 
     Raises:
         TypeError: logits that are not float32 or float64.
@@ -191,7 +203,18 @@ class ContinuousBernoulli(Distribution):
         if not limit > 0:
             raise ValueError(f"limit must be positive, got {limit}")
         self.limit = float(limit)
-        super().__init__(self._eta.shape, validate_args=validate_args)
+        super().__init__(self._eta.shape, validate_args=False)
+        self._validate_args = Distribution._validate_args if validate_args is None else validate_args
+        if self._validate_args and self._eta.numel():
+            low, _ = self._eta.aminmax()  # NaN if any of them is; a tenth of the time of checking each
+            if low.isnan():
+                raise ValueError("ContinuousBernoulli needs logits that are numbers, got NaN")
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if value.numel():
+            low, high = value.aminmax()
+            if not (low >= 0 and high <= 1):  # NaN too
+                raise ValueError(f"a continuous Bernoulli's values lie in [0, 1], got [{low:.4g}, {high:.4g}]")
 
     @property
     def logits(self) -> Tensor:

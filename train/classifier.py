@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from hfvae import MNISTDataModule  # noqa: E402
+from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.data import Batch  # noqa: E402
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--data_dir", help="the folder above MNIST/raw (default: $HFVAE_DATA_DIR, else data)")
     parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.manual_seed(0)
     data = MNISTDataModule(arguments.data_dir, batch_size=128, rotation=10)
     data.prepare_data()

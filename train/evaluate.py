@@ -32,6 +32,7 @@ from hfvae import (  # noqa: E402
     plots,
     reconstruct,
 )
+from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.models import Bound  # noqa: E402
 from hfvae.zoo import pick_device  # noqa: E402
 
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--output", help="where to write (default: the model's folder; for a repo, runs/user--name)")
     arguments = parser.parse_args()
+    keep_freed_memory()
     try:
         if arguments.num_samples < 1:
             raise ValueError(f"--num_samples must be at least 1, got {arguments.num_samples}")

@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
 from hfvae import VAE, MNISTDataModule, encode_loader, evaluation, hub  # noqa: E402
+from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.training import Pictures, SaveOnInterrupt, VAETraining  # noqa: E402
 
 DEFAULT_RECIPE = "configs/mnist_dense.yaml"
@@ -77,6 +78,7 @@ def main() -> None:
     if not any(argument.split("=")[0] in ("--config", "-c") for argument in sys.argv):
         recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
         sys.argv[1:1] = ["--config", recipe]
+    keep_freed_memory()
     try:
         cli = FitCLI(
             VAETraining,
