@@ -177,7 +177,7 @@ class ContinuousBernoulli(Distribution):
             in [1e-4, 1 - 1e-4], the bound of the paper's experiments.
 
     On data with exact zeros and ones the density is unbounded and its logits run away; a model trained with
-    ``limit`` cannot. Outside the limit ``log_prob`` has the value at the limit and a gradient that leads back, x - 1 or x.
+    ``limit`` cannot. Outside the limit ``log_prob`` has the value at the limit and a gradient that leads back.
 
     Raises:
         TypeError: logits that are not float32 or float64.

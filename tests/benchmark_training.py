@@ -3,6 +3,7 @@
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
     recipes     train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
     settings    precision and memory format: images a second
+    precision   what bfloat16 costs: the validation ELBO of short trainings in either precision, seed by seed
     growth      images a second against batch size, latents and channels
 
 Results go to a JSON file and a plot beside it. Needs MNIST ($HFVAE_DATA_DIR).
@@ -26,6 +27,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+import lightning  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
@@ -39,6 +41,7 @@ from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, 
 from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.likelihoods import ContinuousBernoulliLikelihood  # noqa: E402
 from hfvae.models import draw  # noqa: E402
+from hfvae.training import VAETraining  # noqa: E402
 
 LIMIT = ContinuousBernoulliLikelihood.limit
 DATA = os.environ.get("HFVAE_DATA_DIR", "data")
@@ -75,9 +78,9 @@ def density(_: Path) -> Results:
         }
     )
     print(
-        f"density, forward and backward, 256x784: {took['hfvae']:.2f} ms; torch takes "
-        f"{took['torch'] / took['hfvae']:.1f}x as long (asked: 4). With unchecked input, as the cross entropy's, it takes "
-        f"{took['hfvae, unchecked'] / took['cross entropy']:.2f}x as long as that (asked: at most 2.5)"
+        f"density, forward and backward, 256x784: {took['hfvae']:.2f} ms; "
+        f"torch takes {took['torch'] / took['hfvae']:.1f}x as long (asked: 4). With unchecked input, as the cross "
+        f"entropy's, {took['hfvae, unchecked'] / took['cross entropy']:.2f}x as long as that (asked: at most 2.5)"
     )
     return took
 
@@ -207,6 +210,40 @@ def settings(_: Path) -> Results:
     return results
 
 
+def precision(folder: Path) -> Results:
+    results: Results = {}
+    for name, epochs, seeds in (("mnist_dense", 10, 6), ("mnist_conv_plain", 1, 4)):
+        elbos = {
+            setting: [
+                trained_elbo(REPOSITORY / "configs" / f"{name}.yaml", setting, epochs, seed) for seed in range(seeds)
+            ]
+            for setting in ("32-true", "bf16-mixed")
+        }
+        gains = [half - full for full, half in zip(*elbos.values(), strict=True)]
+        error = statistics.stdev(gains) / len(gains) ** 0.5
+        results[name] = elbos
+        print(
+            f"{name}, {epochs} epochs: bfloat16 gains {statistics.mean(gains):.2f} ± {error:.2f} nats ({seeds} seeds)"
+        )
+    return results
+
+
+def trained_elbo(config: Path, setting: Any, epochs: int, seed: int) -> float:
+    lightning.seed_everything(seed, verbose=False)
+    training = VAETraining(recipe_vae(config), recipe(config)["model"].get("learning_rate", 1e-3))
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        precision=setting,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(training, MNISTDataModule(**recipe(config)["data"]))
+    return trainer.callback_metrics["val/elbo"].item()
+
+
 def growth(_: Path) -> Results:
     """One thing varied at a time; batches lie ready in memory."""
 
@@ -256,6 +293,7 @@ PARTS: dict[str, Callable[[Path], Results]] = {
     "density": density,
     "recipes": recipes,
     "settings": settings,
+    "precision": precision,
     "growth": growth,
 }
 

@@ -19,6 +19,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from hfvae import VAE, DenseVAE, hub, load
+from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.models import draw
 from hfvae.training import VAETraining, importance_weighted_bound
 
@@ -140,6 +141,30 @@ def test_every_recipe_runs(config: Path, mnist_dir: Path, tmp_path: Path) -> Non
     stretch = ["--model.importance_epochs=1"] if "importance_epochs" in config.read_text() else []
     root = f"--trainer.default_root_dir={tmp_path}"
     fit(mnist_dir, "--config", str(config), root, "--trainer.fast_dev_run=true", *stretch)
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize(
+    "settings",
+    [["likelihood_type=Gaussian"], ["likelihood_type=Laplace"], ["beta=4"]],
+    ids=lambda settings: settings[0],
+)
+def test_other_objectives_train_on_real_digits(settings: list[str], mnist_dir: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    arguments = [f"--model.vae.init_args.{setting}" for setting in settings]
+    limits = ["--trainer.limit_train_batches=150", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=5"]
+    root = [f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1"]
+    fit(mnist_dir, *arguments, *limits, *root)
+    events = EventAccumulator(str(tmp_path / "logs"))
+    events.Reload()
+    elbos = [event.value for event in events.Scalars("train/elbo")]
+    assert all(map(math.isfinite, elbos))
+    assert sum(elbos[-5:]) / 5 > sum(elbos[:5]) / 5 + 50
+    vae = load(tmp_path / "pretrained", device="cpu")
+    if settings != ["beta=4"]:
+        assert vae.sigma is not None
+        assert 0 < vae.sigma != pytest.approx(INITIAL_SIGMA, rel=1e-3), "learned"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def main() -> None:
     parser.add_argument("--num_samples", type=int, default=1000, help="importance samples an image")
     parser.add_argument("--seed", type=int, default=0, help="of the noise in the data and of the latent draws")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--nll_precision",
+        default="32",
+        choices=["32", "bf16"],
+        help="of the decoder under importance samples: bf16 takes a third of the time where the hardware has it",
+    )
     parser.add_argument("--output", help="where to write (default: the model's folder; for a repo, runs/user--name)")
     arguments = parser.parse_args()
     keep_freed_memory()
@@ -77,7 +83,7 @@ def evaluate(arguments: argparse.Namespace) -> Path:
     data.setup()
     test = evaluation.Encoded(*encode_loader(vae, data.test_dataloader(), return_targets=True))
     bounds = evaluation.image_bounds(vae, data.test_dataloader(), arguments.seed)
-    metrics = measure(vae, data, test, bounds, arguments.num_samples, arguments.seed)
+    metrics = measure(vae, data, test, bounds, arguments)
     for metric in metrics.values():
         if isinstance(metric["value"], int | float):
             print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
@@ -85,7 +91,8 @@ def evaluate(arguments: argparse.Namespace) -> Path:
         vae.save_pretrained(folder)
     hub.write_latents(folder, hub.Latents(test.mean, test.labels, bounds.elbo))
     record = {
-        "command": f"python train/evaluate.py --model {arguments.model} --num_samples {arguments.num_samples}",
+        "command": f"python train/evaluate.py --model {arguments.model} --num_samples {arguments.num_samples}"
+        + (" --nll_precision bf16" if arguments.nll_precision == "bf16" else ""),
         "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
         "seed": arguments.seed,
         "versions": {"hfvae": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -98,9 +105,10 @@ def evaluate(arguments: argparse.Namespace) -> Path:
 
 
 def measure(
-    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, bounds: Bound, num_samples: int, seed: int
+    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, bounds: Bound, arguments: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Every figure with its unit and the protocol it was measured by."""
+    num_samples, seed, halved = arguments.num_samples, arguments.seed, arguments.nll_precision == "bf16"
     binary = vae.likelihood_type == "Bernoulli"
     pixels = "one dynamic binarisation" if binary else "dequantised (k + u) / 256"
     bounded = ", lambda in [1e-4, 1 - 1e-4]" if vae.likelihood_type == "ContinuousBernoulli" else ""
@@ -108,7 +116,9 @@ def measure(
     codes = f"posterior means of {IMAGES} ({pixels})"
     train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(NEIGHBOUR_CODES), return_targets=True))
     bound = bounds.mean()
-    nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
+    with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
+        nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
+    weighted = f"importance-weighted, {num_samples} samples an image" + (", networks in bfloat16" if halved else "")
     nats = "nats per image"
 
     def metric(name: str, value: float | list[float], unit: str, protocol: str) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def measure(
         "elbo": metric("ELBO", bound.elbo.item(), nats, f"{likelihood}, one posterior draw an image"),
         "rate": metric("Rate", bound.rate.item(), nats, f"KL(q(z|x) || p(z)) in closed form; {likelihood}"),
         "distortion": metric("Distortion", bound.distortion.item(), nats, f"{likelihood}, one posterior draw an image"),
-        "nll": metric("NLL", nll.item(), nats, f"{likelihood}, importance-weighted, {num_samples} samples an image"),
+        "nll": metric("NLL", nll.item(), nats, f"{likelihood}, {weighted}"),
         "active_units": metric(
             "Active units",
             int(evaluation.active_units(test.mean).sum()),

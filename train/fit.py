@@ -61,9 +61,7 @@ class FitCLI(LightningCLI):
         self.timer = Timer()  # it remembers, in checkpoints, how long a resumed run has taken before
         own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), Pictures()]
         given = settings.callbacks or []
-        return super().instantiate_trainer(
-            callbacks=[*own, *(given if isinstance(given, list) else [given])], **kwargs
-        )
+        return super().instantiate_trainer(callbacks=[*own, *(given if isinstance(given, list) else [given])], **kwargs)
 
 
 def default_precision() -> str:
