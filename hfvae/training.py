@@ -78,13 +78,14 @@ class VAETraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         x = batch[0]
-        epochs_left = (self.trainer.max_epochs or 0) - self.current_epoch
-        if self.importance_epochs and epochs_left <= self.importance_epochs:
+        if self.in_last_stretch:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
             self.log("train/bound", bound.detach())
             return -bound
         elbo = self.vae.elbo(x)
-        self._log_elbo("train", elbo)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
+            self._log_elbo("train", elbo)
         return (elbo.distortion + self.rate_weight * elbo.rate).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -102,6 +103,12 @@ class VAETraining(lightning.LightningModule):
         """beta, or less while the KL warm-up lasts."""
         done = 1.0 if self.kl_warmup_epochs == 0 else min(1.0, (self.current_epoch + 1) / self.kl_warmup_epochs)
         return self.vae.beta * done
+
+    @property
+    def in_last_stretch(self) -> bool:
+        """Whether the importance-weighted bound has taken over."""
+        last = self.trainer.max_epochs or 0
+        return self.importance_epochs > 0 and self.current_epoch >= last - self.importance_epochs
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         if not math.isfinite(self.trainer.estimated_stepping_batches):
@@ -166,7 +173,7 @@ class Pictures(Callback):
         num_images: digits to reconstruct and images to sample.
     """
 
-    def __init__(self, every_n_epochs: int = 5, num_images: int = 16) -> None:
+    def __init__(self, every_n_epochs: int = 10, num_images: int = 16) -> None:
         self.every_n_epochs = every_n_epochs
         self.num_images = num_images
 

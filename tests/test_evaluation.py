@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import classifier
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from hfvae import VAE, ConvVAE, DenseVAE, evaluation
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, evaluation
 from hfvae.evaluation import (
     Encoded,
     active_units,
@@ -143,3 +144,15 @@ def test_inception_score() -> None:
     half = (sure + 0.1) / 2
     by_hand = (half * (half / half.mean(0)).log()).sum(1).mean().exp()
     assert inception_score(half) == pytest.approx(by_hand.item())
+
+
+@pytest.mark.mnist
+def test_the_judge_knows_its_digits(mnist: MNISTDataModule) -> None:
+    judge = classifier.load()
+    verdicts, labels = [], []
+    for x, y in mnist.test_dataloader():
+        verdicts.append(classifier.probabilities(judge, x))
+        labels.append(y)
+    right = torch.cat(verdicts).argmax(1) == torch.cat(labels)
+    assert right.double().mean() >= classifier.LEAST_ACCURACY
+    assert inception_score(torch.cat(verdicts)) > 9.8

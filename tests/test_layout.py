@@ -23,6 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "plots": set(),
     "data": set(),
     "version": set(),
+    "allocator": set(),
     "likelihoods": {"distributions"},
     "models": {"hub", "publish", "likelihoods", "networks"},
     "zoo": {"models"},

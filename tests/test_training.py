@@ -197,9 +197,10 @@ def test_loss_falls(kind: str, likelihood_type: str, tmp_path: Path) -> None:
         assert vae.elbo(x).elbo.mean() > before + 50
 
 
-def test_beta_and_warm_up_weigh_the_rate() -> None:
+def test_beta_and_warm_up_weigh_the_rate(tmp_path: Path) -> None:
     vae = TINY["dense"](beta=4.0)
     training = VAETraining(vae)
+    training.trainer = quiet_trainer(tmp_path, max_epochs=1)
     training.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     x = torch.rand(8, 1, 28, 28)
     torch.manual_seed(0)
