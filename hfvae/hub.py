@@ -140,7 +140,7 @@ def write_card(folder: Path, place: str | None = None) -> None:
         figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
         current=path.read_text(encoding="utf-8") if path.is_file() else None,
     )
-    _replace(path, lambda temporary: temporary.write_text(str(text), encoding="utf-8"))
+    replace(path, lambda temporary: temporary.write_text(str(text), encoding="utf-8"))
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -158,17 +158,17 @@ def sha256(path: Path) -> str:
 
 def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _replace(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
+    replace(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write one of the folder's JSON files; an old one is replaced only by a whole one."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a new file and put it in the place of `path` in one step."""
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a new file beside `path`, then put it there in one step: nobody ever sees a part of it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)

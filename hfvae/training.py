@@ -1,4 +1,4 @@
-"""Training with Lightning: a module around a VAE, and a callback that draws."""
+"""Training with Lightning: a module around a VAE, callbacks, and checkpoints that survive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
@@ -20,6 +21,10 @@ from . import hub, plots
 from .data import Batch
 from .inference import encode_loader, generate, reconstruct
 from .models import VAE, Bound, draw
+
+
+class Diverged(RuntimeError):
+    """Training came to numbers that are none."""
 
 
 class VAETraining(lightning.LightningModule):
@@ -77,6 +82,7 @@ class VAETraining(lightning.LightningModule):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def training_step(self, batch: Batch) -> Tensor:
+        self.batch = batch  # for the one that goes wrong
         x = batch[0]
         if self.in_last_stretch:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
@@ -97,6 +103,23 @@ class VAETraining(lightning.LightningModule):
         if self.importance_epochs:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
         self.log("val/bound", bound.mean(), batch_size=len(x), sync_dist=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a gradient that is no number, before it reaches the weights.
+
+        Raises:
+            Diverged: after the batch that caused it was saved.
+        """
+        gradients = [parameter.grad for parameter in self.vae.parameters() if parameter.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isfinite() or self.trainer.precision == "16-mixed":
+            return  # float16 overflows now and then; its loss scaling skips such steps
+        path = Path(self.trainer.default_root_dir) / f"diverged-{self.global_rank}.pt"
+        hub.replace(path, lambda temporary: torch.save({"batch": self.batch, "step": self.global_step}, temporary))
+        raise Diverged(
+            f"the loss or its gradient is not a number in step {self.global_step}, epoch {self.current_epoch}. The "
+            f"weights are as they were before it; its batch is in {path}. Go on from the last checkpoint with "
+            "--ckpt_path last and a lower --model.learning_rate, or with --trainer.gradient_clip_val"
+        )
 
     @property
     def rate_weight(self) -> float:
@@ -198,6 +221,14 @@ class Pictures(Callback):
                 continue
             for name, figure in figures.items():
                 logger.experiment.add_figure(name, figure, trainer.global_step)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """A checkpoint is replaced only by a whole one; Lightning's own way is none where /tmp lies on another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        hub.replace(Path(path), lambda temporary: torch.save(checkpoint, temporary))
 
 
 class SaveOnInterrupt(Callback):

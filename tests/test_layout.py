@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -87,6 +88,16 @@ def test_the_readmes_code_runs() -> None:
         names: dict[str, object] = {}
         exec(block, names)
         assert names["elbo"].shape == (25,)  # type: ignore[attr-defined]
+
+
+EXTENSIONS = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "extend.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", EXTENSIONS, ids=["dataset", "likelihood", "network"])
+def test_extensions_are_short_and_work(block: str, tmp_path: Path) -> None:
+    assert len(block.splitlines()) < 40
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, check=True, timeout=100)
 
 
 def test_requirements_are_the_declared_ones() -> None:

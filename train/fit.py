@@ -13,7 +13,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # so that a clone works without installing the package
@@ -26,7 +26,7 @@ from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
 from hfvae import VAE, MNISTDataModule, encode_loader, evaluation, hub  # noqa: E402
 from hfvae.allocator import keep_freed_memory  # noqa: E402
-from hfvae.training import Pictures, SaveOnInterrupt, VAETraining  # noqa: E402
+from hfvae.training import Diverged, Pictures, SaveOnInterrupt, VAETraining, WholeCheckpoints  # noqa: E402
 
 DEFAULT_RECIPE = "configs/mnist_dense.yaml"
 
@@ -54,14 +54,51 @@ class FitCLI(LightningCLI):
         settings = self.config_init.trainer
         if settings.precision is None:
             settings.precision = default_precision()
-        if settings.logger is None:
-            settings.logger = TensorBoardLogger(self.root, name="logs", version="")
         folder = self.root / "checkpoints"
-        self.checkpoints = ModelCheckpoint(folder, filename="best", monitor="val/bound", mode="max", save_last=True)
+        self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
+        if settings.logger is None:
+            done = torch.load(self.resumed, weights_only=True)["global_step"] if self.resumed else 0
+            # what an interrupted run logged beyond its checkpoint is logged again
+            settings.logger = TensorBoardLogger(self.root, name="logs", version="", purge_step=done)
+        self.checkpoints = ModelCheckpoint(
+            folder, filename="best", monitor="val/bound", mode="max", save_last=True, enable_version_counter=False
+        )
         self.timer = Timer()  # it remembers, in checkpoints, how long a resumed run has taken before
         own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), Pictures()]
-        given = settings.callbacks or []
-        return super().instantiate_trainer(callbacks=[*own, *(given if isinstance(given, list) else [given])], **kwargs)
+        callbacks, plugins = as_list(settings.callbacks), as_list(settings.plugins)
+        return super().instantiate_trainer(
+            callbacks=[*own, *callbacks], plugins=[*plugins, WholeCheckpoints()], **kwargs
+        )
+
+
+def as_list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [] if given is None else [given]
+
+
+def checkpoint_to_resume(asked: str | None, last: Path) -> Path | None:
+    """The checkpoint to go on from, known to be whole; None starts afresh.
+
+    Raises:
+        hub.HubError: there is none, or none of this project's.
+    """
+    if asked is None or (asked == "last" and not last.exists()):
+        return None
+    path = last if asked == "last" else Path(asked)
+    hub.read_checkpoint(path)
+    return path
+
+
+def require_same_model(cli: FitCLI) -> None:
+    """Refuse to go on with another model than the one that was begun."""
+    if cli.resumed is None:
+        return
+    class_name, arguments, _ = hub.read_checkpoint(cli.resumed)
+    vae: VAE = cli.model.vae
+    if (class_name, arguments) != (type(vae).__name__, vae.config):
+        raise ValueError(
+            f"{cli.resumed} holds a {class_name} with {arguments}, and this run is about a {type(vae).__name__} with "
+            f"{vae.config}: give the settings it was begun with, or leave --ckpt_path out to begin anew"
+        )
 
 
 def default_precision() -> str:
@@ -86,12 +123,18 @@ def main() -> None:
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
         )
+        require_same_model(cli)
         cli.datamodule.prepare_data()
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, hub.HubError) as error:
         sys.exit(str(error))
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
-    if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-        export(cli)
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resumed, weights_only=True)
+        if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
+            export(cli)
+    except Diverged as error:
+        sys.exit(f"Stopped: {error}")
+    except OSError as error:  # a full disk, a folder that is read-only
+        sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")
 
 
 @rank_zero_only
