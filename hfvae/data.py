@@ -86,7 +86,7 @@ class MNISTTensors(Dataset[Batch]):
         chosen = self.indices[torch.as_tensor(indices)]
         levels = self.images[chosen].unsqueeze(1).float()
         if self.rotation:
-            levels = rotate(levels, self.rotation, generator)
+            levels = rotate(levels, self.rotation, generator).clamp_(0, 255)  # interpolation rounds, up too
         return self._transform(levels, generator), self.targets[chosen]
 
     def _transform(self, levels: Tensor, generator: Generator | None) -> Tensor:

@@ -161,3 +161,12 @@ def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -
     for attempt in (MNISTDataModule(tmp_path).prepare_data, MNISTDataModule(tmp_path).setup):
         with pytest.raises(ValueError, match="has 1000000 bytes and MNIST's has 47040016: delete it"):
             attempt()
+
+
+def test_turned_white_stays_in_range() -> None:
+    """Interpolation rounds a few images of a million above 255, and one of them ends a training."""
+    white = torch.full((2000, 28, 28), 255, dtype=torch.uint8)
+    options = {"binarize_threshold": None, "dynamic": False, "mean": None, "std": None, "noise_seed": None}
+    turned = MNISTTensors(white, torch.zeros(2000), torch.arange(2000), rotation=45.0, dequantize=False, **options)
+    assert rotate(white.unsqueeze(1).float(), 45).max() > 255, "else this test is none"
+    assert turned.__getitems__(list(range(2000)))[0].max() <= 1
