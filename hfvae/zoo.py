@@ -21,7 +21,7 @@ def load(
     """Load a model of whichever class its config.json names, in eval mode.
 
     Args:
-        model: a folder, the name of a bundled model (``"mnist-dense-2d"``, ``"mnist-conv-32d"``), or a hub repository.
+        model: a folder, the name of a bundled model (``"mnist-conv-32d"``, ...), or a hub repository.
         revision: branch, tag or commit of a hub repository.
         device: ``"auto"`` takes CUDA where there is one, else the CPU.
         token, cache_dir, local_files_only: as for ``huggingface_hub.hf_hub_download``.
