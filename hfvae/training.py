@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,9 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        hub.replace(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        content = io.BytesIO()  # torch's own writer answers a full disk with an error that does not name it
+        torch.save(checkpoint, content)
+        hub.replace(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 class SaveOnInterrupt(Callback):

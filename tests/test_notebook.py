@@ -24,4 +24,4 @@ def test_the_notebook_runs(mnist_dir: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert sum("image/png" in output.get("data", {}) for output in shown) == 11
     printed = "".join(output.get("text", "") for output in shown)
     assert "latents are active" in printed
-    assert printed.count("ELBO") == 2
+    assert printed.count("; NLL") == 2
