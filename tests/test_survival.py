@@ -107,7 +107,7 @@ def test_killed_and_resumed_is_the_same_run(callbacks: list[str], mnist_dir: Pat
     for _ in range(KILLS):
         process = start(mnist_dir, tmp_path / "killed", *callbacks)
         try:
-            process.wait(moments.uniform(0.4, 1.0) * took)
+            process.wait(moments.uniform(0.3, 0.8) * took)
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
