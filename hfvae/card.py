@@ -39,6 +39,11 @@ In the app: `python app.py --model {{ place }}`
 |---|---|
 {% for key, value in config.items() -%}
 | `{{ key }}` | `{{ value | tojson }}` |
+{% endfor %}
+| file | SHA-256 |
+|---|---|
+{% for file, checksum in checksums.items() -%}
+| {{ file }} | `{{ checksum }}` |
 {% endfor -%}
 <!-- /hfvae:summary -->
 
@@ -71,7 +76,8 @@ Not evaluated yet: `python train/evaluate.py --model DIR` measures it and fills 
 <!-- hfvae:training -->
 {% if training -%}
 Trained on the 50,000 training images of MNIST for {{ training.epochs }} epochs in {{ training.minutes }} minutes
-({{ training.device }}, {{ training.precision }}); the weights are those of the best validation ELBO.
+({{ training.device }}, {{ training.precision }}); the weights are those of the best validation bound.
+{%- if training.commit is defined and training.commit %} Code: commit {{ training.commit }}.{% endif %}
 
 ```
 {{ training.command }}
@@ -110,6 +116,7 @@ def render(
     model_class: str,
     config: Mapping[str, Any],
     *,
+    checksums: Mapping[str, str],
     evaluation: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     figures: Sequence[str] = (),
@@ -121,6 +128,7 @@ def render(
         name: the card's title.
         place: what to hand to ``hfvae.load``.
         model_class, config: as in config.json.
+        checksums: SHA-256 of the tensor files, hexadecimal.
         evaluation: contents of metrics.json.
         training: contents of training.json.
         figures: paths of the figures, relative to the card, named as in `FIGURES`.
@@ -134,6 +142,7 @@ def render(
         place=place,
         model_class=model_class,
         config=config,
+        checksums=checksums,
         evaluation=evaluation,
         metrics=(evaluation or {}).get("metrics"),
         training=training,

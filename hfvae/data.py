@@ -13,7 +13,7 @@ import lightning
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision.datasets import MNIST
 
 Batch = tuple[Tensor, Tensor]
@@ -248,10 +248,11 @@ class MNISTDataModule(lightning.LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=shuffle,
+            sampler=RandomSampler(dataset) if shuffle else None,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=_as_is,
+            generator=Generator(),  # what iter() draws, for workers, is not to shift the epoch's own randomness
         )
 
     @property

@@ -135,6 +135,7 @@ def write_card(folder: Path, place: str | None = None) -> None:
         place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
         class_name,
         arguments,
+        checksums=_read_config(folder / CONFIG, str(folder)).get("sha256", {}),
         evaluation=_read_json(folder / METRICS),
         training=_read_json(folder / TRAINING),
         figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
@@ -406,22 +407,40 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def read_checkpoint(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
-    """Class name, constructor arguments and weights of the model in a training checkpoint; nothing is unpickled."""
+class Checkpoint(NamedTuple):
+    """What a training checkpoint of train/fit.py says of its model."""
+
+    path: Path
+    model_class: str
+    arguments: dict[str, Any]
+    """The model's constructor arguments."""
+    weights: dict[str, Tensor]
+    step: int
+    """Optimizer steps done."""
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """A training checkpoint, its tensors on the CPU; nothing is unpickled.
+
+    Raises:
+        NotFoundError: there is none.
+        WeightsError: the file is no whole checkpoint of train/fit.py.
+    """
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(
             f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/"
         )
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        described, state = checkpoint[CHECKPOINT_KEY], checkpoint["state_dict"]
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        described, state = content[CHECKPOINT_KEY], content["state_dict"]
         weights = {
             name.removeprefix(CHECKPOINT_PREFIX): value
             for name, value in state.items()
             if name.startswith(CHECKPOINT_PREFIX)
         }
-        return described["model_class"], dict(described["arguments"]), weights
+        arguments = dict(described["arguments"])
+        return Checkpoint(path, described["model_class"], arguments, weights, content["global_step"])
     except Exception as error:  # torch.load names no family: truncated, foreign and hostile files raise anything
         raise WeightsError(
             f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}"

@@ -290,9 +290,9 @@ class VAE(nn.Module, PyTorchModelHubMixin, library_name="hfvae", license="mit", 
         Raises:
             hub.HubError: no such file, not a checkpoint of this project, or one of another class.
         """
-        class_name, arguments, weights = hub.read_checkpoint(path)
-        vae = _build(cls, class_name, arguments, str(path))
-        _load_strictly(vae, weights, str(path))
+        checkpoint = hub.read_checkpoint(path)
+        vae = _build(cls, checkpoint.model_class, checkpoint.arguments, str(path))
+        _load_strictly(vae, checkpoint.weights, str(path))
         return vae.to(device).eval()
 
 

@@ -29,6 +29,7 @@ TRAINING = {
     "minutes": 1.5,
     "device": "CPU, 2 threads",
     "precision": "bf16-mixed",
+    "commit": "0123456789abcdef",
 }
 
 
@@ -69,6 +70,8 @@ def test_measured_numbers_stand_on_the_card_and_in_the_model_index(folder: Path)
         "python train/fit.py --trainer.max_epochs 3",
         "model:\n  vae: {}",
         "3 epochs in 1.5 minutes",
+        "Code: commit 0123456789abcdef.",
+        f"| model.safetensors | `{hub.sha256(folder / hub.WEIGHTS)}` |",
         "](figures/samples.png)",
         "lambda kept in [1e-4, 1 - 1e-4]",
     ):

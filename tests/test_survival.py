@@ -97,7 +97,6 @@ def results(root: Path) -> dict[str, Any]:
 
 @pytest.mark.mnist
 @pytest.mark.timeout(120 + 40 * KILLS)
-@pytest.mark.xfail(reason="some kills leave a run that ends elsewhere")
 @pytest.mark.parametrize("callbacks", [[], [EMA]], ids=["plain", "averaged"])
 def test_killed_and_resumed_is_the_same_run(callbacks: list[str], mnist_dir: Path, tmp_path: Path) -> None:
     started = time.monotonic()

@@ -11,6 +11,7 @@ All that a run writes lies under --trainer.default_root_dir (runs/<recipe>): log
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,7 @@ class FitCLI(LightningCLI):
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
-            done = torch.load(self.resumed, weights_only=True)["global_step"] if self.resumed else 0
+            done = self.resumed.step if self.resumed else 0
             # what an interrupted run logged beyond its checkpoint is logged again
             settings.logger = TensorBoardLogger(self.root, name="logs", version="", purge_step=done)
         self.checkpoints = ModelCheckpoint(
@@ -75,30 +76,35 @@ def as_list(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [] if given is None else [given]
 
 
-def checkpoint_to_resume(asked: str | None, last: Path) -> Path | None:
-    """The checkpoint to go on from, known to be whole; None starts afresh.
+def checkpoint_to_resume(asked: str | None, last: Path) -> hub.Checkpoint | None:
+    """The checkpoint to go on from; None starts afresh.
 
     Raises:
         hub.HubError: there is none, or none of this project's.
     """
     if asked is None or (asked == "last" and not last.exists()):
         return None
-    path = last if asked == "last" else Path(asked)
-    hub.read_checkpoint(path)
-    return path
+    return hub.read_checkpoint(last if asked == "last" else asked)
 
 
 def require_same_model(cli: FitCLI) -> None:
     """Refuse to go on with another model than the one that was begun."""
-    if cli.resumed is None:
-        return
-    class_name, arguments, _ = hub.read_checkpoint(cli.resumed)
-    vae: VAE = cli.model.vae
-    if (class_name, arguments) != (type(vae).__name__, vae.config):
+    begun, vae = cli.resumed, cli.model.vae
+    if begun and (begun.model_class, begun.arguments) != (type(vae).__name__, vae.config):
         raise ValueError(
-            f"{cli.resumed} holds a {class_name} with {arguments}, and this run is about a {type(vae).__name__} with "
-            f"{vae.config}: give the settings it was begun with, or leave --ckpt_path out to begin anew"
+            f"{begun.path} holds a {begun.model_class} with {begun.arguments}, and this run is about a "
+            f"{type(vae).__name__} with {vae.config}: give the settings it was begun with, or leave --ckpt_path out to "
+            "begin anew"
         )
+
+
+def code_commit() -> str | None:
+    """The commit of this code, with "-dirty" if files differ from it; None outside a git repository."""
+    git = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def default_precision() -> str:
@@ -128,7 +134,8 @@ def main() -> None:
     except (FileNotFoundError, ValueError, hub.HubError) as error:
         sys.exit(str(error))
     try:
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resumed, weights_only=True)
+        resumed = cli.resumed.path if cli.resumed else None
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
         if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
             export(cli)
     except Diverged as error:
@@ -157,6 +164,7 @@ def export(cli: FitCLI) -> None:
         if torch.cuda.is_available()
         else f"CPU, {torch.get_num_threads()} threads",
         "precision": cli.trainer.precision,
+        "commit": code_commit(),
     }
     hub.write_json(folder / hub.TRAINING, training)
     hub.write_card(folder)
