@@ -63,6 +63,7 @@ CHECKPOINT_KEY = "hfvae"
 CHECKPOINT_PREFIX = "vae."
 """What the names of the model's weights begin with in a training checkpoint."""
 
+_REPO_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PAUSES = (0.5, 1.5)  # seconds before the second and the third try of a download
 _RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
 _PATIENCE = 28.0  # seconds without a byte after which it is given up; the client's own retries may take 25
@@ -129,9 +130,8 @@ def write_card(folder: Path, place: str | None = None) -> None:
     """
     class_name, arguments = Source(folder).config()
     path = folder / CARD
-    name = folder.resolve().parent.name if folder.name == "pretrained" else folder.resolve().name
     text = card.render(
-        name,
+        title(folder),
         place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
         class_name,
         arguments,
@@ -217,7 +217,7 @@ class Source:
         self._config: dict[str, Any] | None = None
         if self.folder is not None and revision is not None:
             raise NotFoundError(f"{self.place} is a folder and has no revision {revision!r}: leave revision None")
-        if self.folder is None and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.place):
+        if self.folder is None and not _REPO_ID.fullmatch(self.place):
             raise NotFoundError(f"{self.place}: there is no such folder, and it is no repo id like user/name")
 
     def __str__(self) -> str:
@@ -322,7 +322,8 @@ class Source:
                 return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
             said = f"answers {status}" if status else "cannot be reached"
             return DownloadError(f"{self}: {hub} {said} and {filename} is not in the cache: try again later")
-        reason = str(error).partition("\n")[0]
+        without_path = error.strerror if isinstance(error, OSError) else None
+        reason = (without_path or str(error)).partition("\n")[0]
         return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
 
 
@@ -374,6 +375,15 @@ def _folder(place: str | Path) -> Path | None:
         return path
     bundled = BUNDLED / str(place)
     return bundled if bundled.parent == BUNDLED and bundled.is_dir() else None
+
+
+def title(place: str | Path) -> str:
+    """What to call a place in public: a folder without the way to it, a repository or a bundled model by its name."""
+    folder = _folder(place)
+    if folder is None and _REPO_ID.fullmatch(str(place)):
+        return str(place)
+    folder = (folder or Path(place)).resolve()
+    return folder.parent.name if folder.name == "pretrained" else folder.name
 
 
 def bundled_names() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import json
 import math
 import subprocess
 import sys
@@ -242,16 +243,27 @@ def test_bad_requests_get_a_sentence(
     assert f"{function.__name__} refused a request" in caplog.text
 
 
-def test_codes_of_another_model_are_refused(tmp_path: Path) -> None:
+def test_codes_of_another_model_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     TINY["dense"]().save_pretrained(tmp_path)
     hub.write_latents(tmp_path, hub.Latents(torch.randn(5, 3), torch.arange(5)))
-    assert "codes of 3 latents and a model of 2" in Session([str(tmp_path)], "cpu").problems[0]
+    assert f"{tmp_path.name} could not be loaded" in Session([str(tmp_path)], "cpu").problems[0]
+    assert "codes of 3 latents and a model of 2" in caplog.text
+
+
+def test_visitors_do_not_learn_where_models_lie(tmp_path: Path) -> None:
+    places = [tmp_path / "one" / "pretrained", tmp_path / "two", tmp_path / "elsewhere" / "two"]
+    for place in places:
+        TINY["dense"]().save_pretrained(place)
+    session = Session([str(place) for place in [*places, tmp_path / "none"]], "cpu")
+    assert list(session.exhibits) == ["one", "two", "two (3)"]
+    shown = json.dumps([session.describe(), session.problems, [exhibit.card for exhibit in session.exhibits.values()]])
+    assert str(tmp_path) not in shown
 
 
 def test_one_bad_model_costs_a_message_not_the_start(tmp_path: Path) -> None:
     session = Session([str(tmp_path), DENSE], "cpu")
     assert list(session.exhibits) == [DENSE]
-    assert str(tmp_path) in session.problems[0]
+    assert session.problems == [f"{tmp_path.name} could not be loaded; the server's log says why."]
     none = Session([str(tmp_path)], "cpu")
     assert sorted(none.exhibits) == hub.bundled_names()
     assert "in the box are shown instead" in none.problems[-1]

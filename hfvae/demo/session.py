@@ -145,7 +145,9 @@ class Session:
             self._add(place)
         except hub.HubError as error:
             logger.warning("%s", error)
-            self.problems.append(str(error))
+            name = hub.title(place)  # where models lie on this machine is no visitor's business
+            told = str(error) if name == place else f"{name} could not be loaded; the server's log says why."
+            self.problems.append(told)
 
     def _add(self, place: str) -> None:
         vae = load(place, device=self.device)
@@ -158,7 +160,10 @@ class Session:
                 f"{place} has codes of {latents.mean.shape[1]} latents and a model of {vae.latent_dim}"
             )
         page = None if source.folder else f"{constants.ENDPOINT}/{place}"
-        self.exhibits[place] = Exhibit(place, vae, latents, _card(source), page)
+        name = title = hub.title(place)
+        while name in self.exhibits:
+            name = f"{title} ({len(self.exhibits) + 1})"
+        self.exhibits[name] = Exhibit(name, vae, latents, _card(source, name), page)
 
     def describe(self) -> list[dict[str, Any]]:
         """What the page needs to know of each model."""
@@ -170,11 +175,11 @@ class Session:
         return self.exhibits[name]
 
 
-def _card(source: hub.Source) -> str:
+def _card(source: hub.Source, name: str) -> str:
     """The model card as it can be shown here: without its front matter, its marks, and its pictures' relative links."""
     try:
         text = source.path(hub.CARD).read_text(encoding="utf-8")
     except (hub.HubError, UnicodeDecodeError):
-        return f"{source} comes without a model card."
+        return f"{name} comes without a model card."
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     return re.sub(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\s*(\*[^*\n]*\*)?", "", text, flags=re.DOTALL).strip()
