@@ -29,6 +29,12 @@ LARGEST_DRAWING = 280
 
 def publish(session: Session) -> None:
     """Add the named endpoints to the Blocks that is being built."""
+    for function in endpoints(session):
+        gr.events.api(function, api_name=function.__name__, concurrency_limit=2)
+
+
+def endpoints(session: Session) -> list[Callable[..., Any]]:
+    """The functions for programs to call; what they refuse is a gr.Error with a sentence."""
 
     def models() -> list[dict[str, Any]]:
         """List the variational autoencoders that this server has.
@@ -137,8 +143,7 @@ def publish(session: Session) -> None:
         with session.gate:
             return _rows(inference.interpolate(vae, x_a.to(vae.dtype), x_b.to(vae.dtype), count, great_circle))
 
-    for function in (models, generate, encode, reconstruct, interpolate):
-        gr.events.api(_in_words(function), api_name=function.__name__, concurrency_limit=2)
+    return [_in_words(function) for function in (models, generate, encode, reconstruct, interpolate)]
 
 
 def _in_words(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -29,6 +29,8 @@ SHOWN = 10
 """Sliders shown at once; the others are folded away."""
 DIRECTIONS = 8
 """Principal directions that get a slider."""
+LONGEST_CARD = 100_000
+"""Letters of a model card that are shown."""
 NEIGHBOURS = 15
 """Test digits that vote on a drawing's class."""
 
@@ -178,8 +180,12 @@ class Session:
 def _card(source: hub.Source, name: str) -> str:
     """The model card as it can be shown here: without its front matter, its marks, and its pictures' relative links."""
     try:
-        text = source.path(hub.CARD).read_text(encoding="utf-8")
-    except (hub.HubError, UnicodeDecodeError):
+        with source.path(hub.CARD).open(encoding="utf-8", errors="replace") as file:
+            text = file.read(LONGEST_CARD)
+    except hub.HubError:
         return f"{name} comes without a model card."
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    return re.sub(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\s*(\*[^*\n]*\*)?", "", text, flags=re.DOTALL).strip()
+    # bounded, or a stranger's card of nothing but beginnings would take minutes
+    return re.sub(
+        r"<!--.{,200}?-->|!\[[^]]{,300}\]\([^)]{,300}\)\s{,3}(\*[^*\n]{,300}\*)?", "", text, flags=re.DOTALL
+    ).strip()
