@@ -133,6 +133,9 @@ def render(
         training: contents of training.json.
         figures: paths of the figures, relative to the card, named as in `FIGURES`.
         current: the text of the card as it is.
+
+    Raises:
+        ValueError: `current` has front matter that is no YAML.
     """
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["figure"] = _figure
@@ -151,7 +154,7 @@ def render(
     ours = _front_matter(name, evaluation)
     if current is None:
         return ModelCard(f"---\n{ours.to_yaml()}\n---\n{body}")
-    card = ModelCard(current)
+    card = _parsed(current)
     for section, text in _sections(body).items():
         card.text = _section(section).sub(lambda _, text=text: text, card.text)  # type: ignore[misc]
     theirs = card.data.to_dict()
@@ -215,10 +218,14 @@ def checked(text: str) -> ModelCard:
     """
     if not text.startswith("---\n"):
         raise ValueError("the card has no front matter (a block between two lines of ---)")
-    try:
-        card = ModelCard(text)
-    except Exception as error:  # PyYAML's and the card parser's own families
-        raise ValueError(f"the card's front matter cannot be read: {error}") from error
+    card = _parsed(text)
     if not card.data.to_dict().get("license"):
         raise ValueError("the card names no license in its front matter")
     return card
+
+
+def _parsed(text: str) -> ModelCard:
+    try:
+        return ModelCard(text)
+    except Exception as error:  # PyYAML's and the card parser's own families
+        raise ValueError(f"the card's front matter cannot be read: {error}") from error

@@ -89,6 +89,10 @@ class WeightsError(HubError):
     """Tensors that are missing, damaged, or do not fit the config."""
 
 
+class CardError(HubError):
+    """A README.md that is no model card."""
+
+
 class Latents(NamedTuple):
     """The MNIST test set as a model sees it."""
 
@@ -127,20 +131,26 @@ def write_card(folder: Path, place: str | None = None) -> None:
     Args:
         folder: a model's folder.
         place: what the card tells people to load; None takes a bundled model's name, else ``user/name``.
+
+    Raises:
+        CardError: the card that is there cannot be read; it stays as it is.
     """
     class_name, arguments = Source(folder).config()
     path = folder / CARD
-    text = card.render(
-        title(folder),
-        place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
-        class_name,
-        arguments,
-        checksums=_read_config(folder / CONFIG, str(folder)).get("sha256", {}),
-        evaluation=_read_json(folder / METRICS),
-        training=_read_json(folder / TRAINING),
-        figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
-        current=path.read_text(encoding="utf-8") if path.is_file() else None,
-    )
+    try:
+        text = card.render(
+            title(folder),
+            place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
+            class_name,
+            arguments,
+            checksums=_read_config(folder / CONFIG, str(folder)).get("sha256", {}),
+            evaluation=_read_json(folder / METRICS),
+            training=_read_json(folder / TRAINING),
+            figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
+            current=path.read_text(encoding="utf-8") if path.is_file() else None,
+        )
+    except ValueError as error:  # no UTF-8, no YAML
+        raise CardError(f"{path}: {error}. Mend it, or delete it to have it written anew") from error
     replace(path, lambda temporary: temporary.write_text(str(text), encoding="utf-8"))
 
 

@@ -30,7 +30,7 @@ def to_digit(drawing: Tensor, light_ground: bool | None = None) -> Tensor | None
         (28, 28) float32 in [0, 1], ink 1 on ground 0, or None where there is no ink.
 
     Raises:
-        TypeError: no tensor.
+        TypeError: no tensor, or a complex one.
         ValueError: not two-dimensional, empty, too large, or with NaN or infinity in it.
     """
     ink = _ink(drawing, light_ground)
@@ -45,8 +45,9 @@ def to_digit(drawing: Tensor, light_ground: bool | None = None) -> Tensor | None
 
 def _ink(drawing: Tensor, light_ground: bool | None) -> Tensor:
     """Non-negative float32 ink (H, W): the distance from the ground's grey level, on the ink's side of it."""
-    if not isinstance(drawing, Tensor):
-        raise TypeError(f"a drawing must be a tensor, got {type(drawing).__name__}")
+    if not isinstance(drawing, Tensor) or drawing.is_complex():
+        got = drawing.dtype if isinstance(drawing, Tensor) else type(drawing).__name__
+        raise TypeError(f"a drawing must be a tensor of real numbers, got {got}")
     if drawing.ndim != 2 or not min(drawing.shape) >= 1 or max(drawing.shape) > 4096:
         raise ValueError(f"a drawing must be (H, W) with 1 to 4096 pixels a side, got shape {tuple(drawing.shape)}")
     grey = drawing.float()

@@ -120,6 +120,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.URLError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise AssertionError(f"no answer from {url}: {log.read_text()}")
+
+
 class App:
     """`python app.py` in a process of its own, as a user starts it."""
 
@@ -132,14 +143,7 @@ class App:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
             )
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(self.url, timeout=5).close()
-                return
-            except urllib.error.URLError:
-                assert self.process.poll() is None, log.read_text()
-                time.sleep(0.2)
-        raise AssertionError(f"no answer from {self.url}: {log.read_text()}")
+        wait_until_served(self.url, self.process, log)
 
     def stop(self) -> None:
         self.process.terminate()

@@ -164,7 +164,7 @@ def test_the_pages_own_calls_refuse_as_well(app: App) -> None:
 
 
 def test_huge_bodies_are_refused_before_they_are_read(app: App) -> None:
-    for path in ("/gradio_api/component_server", "/gradio_api/call/generate", "/gradio_api/upload"):
+    for path in ("/gradio_api/component_server", "/gradio_api/call/generate"):
         with socket.create_connection(urllib.parse.urlsplit(app.url).netloc.split(":"), timeout=30) as raw:
             raw.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -223,8 +223,10 @@ def test_card_text(folder: Path, text: str, times: int) -> None:
         try:
             hub.write_card(folder)
             card.checked(path.read_text(encoding="utf-8"))
-        except (hub.HubError, ValueError):
-            pass
+        except hub.HubError:
+            assert path.read_bytes() == text.encode("utf-8", "surrogatepass"), "nothing is lost"
+        except ValueError:
+            pass  # it may be no card for a hub
 
 
 numbers = st.floats() | st.integers(-(10**400), 10**400) | st.sampled_from([0, 1, 0.5])

@@ -104,6 +104,7 @@ def test_empty(drawing: torch.Tensor) -> None:
         (torch.zeros(1, 5000), ValueError),
         (torch.full((28, 28), math.nan), ValueError),
         ([[0]], TypeError),
+        (torch.eye(28, dtype=torch.complex64), TypeError),
     ],
 )
 def test_refusals(drawing: torch.Tensor, error: type[Exception]) -> None:

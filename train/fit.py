@@ -138,7 +138,7 @@ def main() -> None:
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
         if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
             export(cli)
-    except Diverged as error:
+    except (Diverged, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")

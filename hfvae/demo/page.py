@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1 << 20
 """Bytes in one request; a drawing has 27,000."""
 QUEUE = 64
 """Calls of the named endpoints that may wait."""
+CLOSED = re.compile(
+    r"/gradio_api/(upload|upload_progress|deep_link|stream|process_recording|vibe-edit|undo-vibe-edit|vibe-code"
+    r"|dev|run-history|runs)(/|$)|/proxy=|/monitoring(/|$)"
+)
+"""Gradio's routes that this app needs not, and that keep files, fetch addresses or tell of other visitors."""
 THEME = gr.themes.Soft(
     primary_hue="indigo",
     neutral_hue="slate",
@@ -36,9 +43,21 @@ class Page(gr.Blocks):
             "run_history": False,  # it would keep every call in the visitor's browser
             "enable_monitoring": False,
             "max_file_size": MAX_BODY,
-            "app_kwargs": {"middleware": [Middleware(BodyLimit, MAX_BODY)]},
+            "app_kwargs": {"middleware": [Middleware(Closed, CLOSED), Middleware(BodyLimit, MAX_BODY)]},
         }
         return super().launch(*positional, **{**defaults, **options})
+
+
+class Closed:
+    """Answers 404 wherever the path matches."""
+
+    def __init__(self, app: ASGIApp, paths: re.Pattern[str]) -> None:
+        self.app = app
+        self.paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        closed = scope["type"] == "http" and self.paths.search(scope["path"])
+        await (JSONResponse({"detail": "Not found"}, 404) if closed else self.app)(scope, receive, send)
 
 
 class TooLarge(Exception):
@@ -51,13 +70,15 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, most: int) -> None:
         self.app = app
         self.most = most
+        said = {"detail": f"a request may have {most} bytes"}
+        self._refusal = JSONResponse(said, 413, headers={"Connection": "close"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > self.most:
-            return await self._refuse(send)
+            return await self._refusal(scope, receive, send)
         received = 0
         exceeded = started = False
 
@@ -79,10 +100,4 @@ class BodyLimit:
         with contextlib.suppress(TooLarge):
             await self.app(scope, counted, noted)
         if exceeded and not started:
-            await self._refuse(send)
-
-    async def _refuse(self, send: Send) -> None:
-        body = f'{{"detail": "a request may have {self.most} bytes"}}'.encode()
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            await self._refusal(scope, receive, send)
