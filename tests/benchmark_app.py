@@ -55,7 +55,7 @@ ELAPSED = """(places) => new Promise((resolve) => {
     wait();
 })"""
 # What a visitor's hand does, without Playwright's help: strokes on the pad, or a slider drawn to and fro.
-BUSY_HAND = """async ({ draws, milliseconds }) => {
+BUSY_HAND = """async ({ draws, milliseconds, pause = 0 }) => {
     const fetched = window.fetch;
     window.asked = { times: [], failures: 0 };
     window.fetch = async (...request) => {
@@ -98,6 +98,7 @@ BUSY_HAND = """async ({ draws, milliseconds }) => {
                 await sleep(16);
             }
         }
+        await sleep(pause);
     }
     while (!hfvae.state.exact) await sleep(20);
     return { ...asked, z: hfvae.state.z, picture: Array.from(hfvae.state.picture) };

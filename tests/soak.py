@@ -1,0 +1,149 @@
+"""Many people for long, and things that go wrong meanwhile: does every page get its answer, and does nothing grow?
+
+    python tests/soak.py --minutes 20 --people 20
+
+The model raises in every fiftieth call and dawdles in another, connections break off in the middle of a request, and
+every few seconds somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
+stayed lacks its last answer, where a new page gets none, or where memory, threads or open files have grown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmark_app import BUSY_HAND, CONV, DENSE, listening, open_page, resident, say
+from conftest import free_port, open_browser
+
+from hfvae import VAE, generate, load
+
+FAULTY_SERVER = """
+import random, sys, time
+from hfvae import VAE
+from hfvae.demo import build_demo
+
+picture = VAE.picture
+def faulty(self, z):
+    luck = random.random()
+    if luck < 0.02:
+        raise RuntimeError("injected")
+    if luck < 0.04:
+        time.sleep(1)
+    return picture(self, z)
+
+demo = build_demo()
+VAE.picture = faulty
+demo.launch(server_port=int(sys.argv[1]), quiet=True)
+"""
+ROUND = 5.0  # seconds between two looks
+GROWTH = {"memory, MiB": 60, "threads": 8, "open files": 8}
+"""What may be more at the end than after the first fifth; the crowd's coming and going moves it about."""
+
+
+def state(pid: int) -> dict[str, float]:
+    return {
+        "memory, MiB": resident(pid),
+        "threads": len(list(Path(f"/proc/{pid}/task").iterdir())),
+        "open files": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+    }
+
+
+def break_off(port: int, luck: random.Random) -> None:
+    """A request that ends in the middle of its body or its headers."""
+    body = json.dumps({"data": {"model": CONV, "z": [[0.1] * 32]}, "fn_name": "decode", "session_hash": "x"})
+    request = (
+        "POST /gradio_api/component_server HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request[: luck.randrange(1, len(request))].encode())
+
+
+def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
+    """A page whose hand draws or moves sliders for so long."""
+    page = open_page(browser, url, luck.choice([CONV, DENSE]))
+    draws = luck.random() < 0.5
+    if not draws:
+        page.get_by_role("tab", name="Sliders").click()
+        page.wait_for_selector("#sliders input")
+    options = {"draws": draws, "milliseconds": 1000 * seconds, "pause": 2000}
+    page.evaluate(f"(options) => {{ window.busy = ({BUSY_HAND})(options); }}", options)
+    return page
+
+
+def answered(page: Any, vaes: dict[str, VAE]) -> bool:
+    """Whether the page, its hand at rest, shows the picture of its last point."""
+    result = page.evaluate("window.busy")
+    vae = vaes[page.evaluate("hfvae.state.model.name")]
+    expected = (generate(vae, z=torch.tensor([result["z"]], dtype=torch.float32)).flatten() * 255).round()
+    return bool(((torch.tensor(result["picture"]) - expected).abs() <= 1).all())
+
+
+def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
+    luck, port, script = random.Random(0), free_port(), folder / "server.py"
+    script.write_text(FAULTY_SERVER)
+    log = (folder / "log").open("w")
+    server = subprocess.Popen([sys.executable, script, str(port)], stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}/"
+    while not listening(url):
+        time.sleep(0.2)
+    vaes = {name: load(name, device="cpu") for name in (DENSE, CONV)}
+    end = time.monotonic() + seconds
+    stay = people - people // 4
+    staying = [arrive(browser, url, luck, end - time.monotonic()) for _ in range(stay)]
+    visitors = [arrive(browser, url, luck, seconds) for _ in range(people - stay)]
+    left = broken = 0
+    states = [state(server.pid)]
+    while time.monotonic() < end:
+        visitors.pop(0).context.close()  # mid-stroke
+        visitors.append(arrive(browser, url, luck, seconds))
+        left += 1
+        for _ in range(5):
+            break_off(port, luck)
+            broken += 1
+        time.sleep(ROUND)
+        states.append(state(server.pid))
+    for page in visitors:
+        page.context.close()
+    lost = sum(not answered(page, vaes) for page in staying)
+    for page in staying:
+        page.context.close()
+    newcomer = arrive(browser, url, luck, 1)
+    served = answered(newcomer, vaes)
+    newcomer.context.close()
+    server.terminate()
+    server.wait(20)
+    log.close()
+    injected = (folder / "log").read_text().count("RuntimeError: injected")
+    say(f"{people} pages for {seconds / 60:.0f} minutes: faults", f"{injected} raised, {broken} cut off, {left} left")
+    say("pages without their last answer; a newcomer is served", f"{lost} of {stay}; {served}")
+    grown = False
+    for name, most in GROWTH.items():
+        values = [entry[name] for entry in states]
+        fifth = max(1, len(values) // 5)
+        before, after = (sum(part) / len(part) for part in (values[fifth : 2 * fifth], values[-fifth:]))
+        grown |= after - before > most
+        say(f"{name}: second fifth, last fifth, most", f"{before:.0f}, {after:.0f}, {max(values):.0f}")
+    return served and lost == 0 and not grown and injected > 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Does the app keep serving?")
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=20)
+    arguments = parser.parse_args()
+    with open_browser() as browser, tempfile.TemporaryDirectory() as folder:
+        sys.exit(not soak(browser, arguments.people, 60 * arguments.minutes, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
