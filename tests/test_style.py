@@ -1,0 +1,37 @@
+"""Lint, layout and types, so that `pytest` is the one command that checks everything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_the_checkers_are_content(command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *command.split()], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page: str) -> None:
+    path = REPOSITORY / page
+    links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text())
+    local = [link for pair in links for link in pair if link and not link.startswith("http")]
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+def commands(page: Path) -> set[str]:
+    """What a page says to run with our scripts, without the settings."""
+    return set(re.findall(r"^(?:\$ )?python ((?:train|tests)/\w+\.py)", page.read_text(), re.MULTILINE))
+
+
+def test_commands_name_scripts_that_are_there() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    named = set().union(*(commands(page) for page in pages))
+    assert {"train/fit.py", "train/evaluate.py", "train/push.py"} <= named
+    assert [script for script in named if not (REPOSITORY / script).is_file()] == []
