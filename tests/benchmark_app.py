@@ -149,7 +149,7 @@ def say(what: str, figure: str) -> None:
 
 def open_page(browser: Any, url: str, model: str) -> Any:
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.goto(f"{url}?model={model}")
+    page.goto(f"{url}?model={model}", timeout=120_000)
     page.wait_for_function("document.documentElement.dataset.ready", timeout=120_000)
     return page
 

@@ -1,4 +1,7 @@
-"""Breaks the code on purpose, one place at a time, and counts what the tests notice: python tests/mutations.py
+"""Breaks the code on purpose, one place at a time, and counts what the tests notice.
+
+    python tests/mutations.py              all of them
+    python tests/mutations.py data hub     those of some files
 
 Each mutation is made in a copy of the repository, in which the tests named beside it are run.
 """
@@ -75,18 +78,19 @@ def noticed(mutation: Mutation, copy: Path) -> bool:
 
 
 def main() -> None:
+    wanted = [it for it in MUTATIONS if not sys.argv[1:] or any(part in it.file for part in sys.argv[1:])]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache"))
-        for mutation in MUTATIONS:
+        for mutation in wanted:
             seen = noticed(mutation, copy)
             missed += not seen
             print(
                 f"{'noticed' if seen else 'MISSED ':8} {mutation.file}: {mutation.old!r} -> {mutation.new!r}",
                 flush=True,
             )
-    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} noticed")
+    print(f"{len(wanted) - missed} of {len(wanted)} noticed")
     sys.exit(missed > 0)
 
 

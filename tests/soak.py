@@ -3,7 +3,7 @@
     python tests/soak.py --minutes 20 --people 20
 
 The model raises in every fiftieth call and dawdles in another, connections break off in the middle of a request, and
-every few seconds somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
+every quarter of a minute somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
 stayed lacks its last answer, where a new page gets none, or where memory, threads or open files have grown.
 """
 
@@ -44,7 +44,7 @@ demo = build_demo()
 VAE.picture = faulty
 demo.launch(server_port=int(sys.argv[1]), quiet=True)
 """
-ROUND = 5.0  # seconds between two looks
+ROUND = 15.0  # seconds between two looks, and between two people who leave
 GROWTH = {"memory, MiB": 60, "threads": 8, "open files": 8}
 """What may be more at the end than after the first fifth; the crowd's coming and going moves it about."""
 

@@ -131,7 +131,9 @@ def test_outside_the_limit_value_is_bounded_and_gradient_leads_back(sign: int) -
     torch.testing.assert_close(log_prob, exact.log_prob(saturated))
     torch.testing.assert_close(p.mean, exact.mean)
     torch.testing.assert_close(p.logits, exact.logits)
-    (gradient,) = torch.autograd.grad(log_prob.sum(), eta)
+    (gradient,) = torch.autograd.grad(log_prob.sum(), eta, create_graph=True)
+    (curvature,) = torch.autograd.grad(gradient.sum(), eta)
+    torch.testing.assert_close(curvature, torch.stack([-exact.variance[0], torch.zeros(())]))
     assert gradient[0].item() == pytest.approx(saturated.item() - exact.mean[0].item(), abs=1e-6)
     assert gradient[1] * sign < 0, "ascent must lead back inside"
 
