@@ -3,7 +3,7 @@
     python tests/soak.py --minutes 20 --people 20
 
 The model raises in every fiftieth call and dawdles in another, connections break off in the middle of a request, and
-every quarter of a minute somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
+four times a minute somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
 stayed lacks its last answer, where a new page gets none, or where memory, threads or open files have grown.
 """
 

@@ -87,6 +87,9 @@ def test_images_as_they_are_measured(make_vae: MakeVAE, likelihood_type: str) ->
         assert (observed.mean(0) - levels[0] / 255).abs().max() < 0.2
     else:
         assert torch.equal((256 * observed).floor(), levels), "a grey level's own 256th of the unit interval"
+        noise = 256 * observed - levels
+        assert abs(noise.mean() - 1 / 2) < 0.01
+        assert abs(noise.var() - 1 / 12) < 0.01
 
 
 @pytest.mark.parametrize("likelihood_type", ["Gaussian", "Laplace"])
