@@ -75,7 +75,7 @@ def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
     if not draws:
         page.get_by_role("tab", name="Sliders").click()
         page.wait_for_selector("#sliders input")
-    options = {"draws": draws, "milliseconds": 1000 * seconds, "pause": 2000}
+    options = {"draws": draws, "milliseconds": 1000 * seconds, "pause": 8000}
     page.evaluate(f"(options) => {{ window.busy = ({BUSY_HAND})(options); }}", options)
     return page
 
