@@ -212,3 +212,13 @@ def test_bundled_models_load_offline(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_the_bundle() -> None:
     assert hub.bundled_names() == ["mnist-conv-32d", "mnist-conv-32d-binary", "mnist-dense-2d"]
     assert sum(path.stat().st_size for path in hub.BUNDLED.rglob("*") if path.is_file()) <= 16 * 2**20
+
+
+@pytest.mark.parametrize("name", hub.bundled_names())
+def test_cards_in_the_box_name_their_weights_and_the_code_that_made_them(name: str) -> None:
+    folder = hub.BUNDLED / name
+    written = (folder / hub.CARD).read_text()
+    assert f"# {name}\n" in written
+    for file in (hub.WEIGHTS, hub.LATENTS):
+        assert f"| {file} | `{hub.sha256(folder / file)}` |" in written
+    assert re.search(r"Code: commit [0-9a-f]{40}", written)
