@@ -186,6 +186,16 @@ def test_the_wrong_class_is_refused_by_name(folder: Path) -> None:
         ConvVAE.from_pretrained(folder)
 
 
+def test_a_file_is_replaced_and_never_written_over(folder: Path, tmp_path: Path) -> None:
+    """Whoever has the old file open reads it to its end."""
+    kept, before = tmp_path / "kept", (folder / hub.WEIGHTS).read_bytes()
+    kept.hardlink_to(folder / hub.WEIGHTS)
+    torch.manual_seed(1)
+    TINY["dense"]().save_pretrained(folder)
+    assert (folder / hub.WEIGHTS).read_bytes() != before
+    assert kept.read_bytes() == before
+
+
 def test_an_interrupted_save_leaves_the_old_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / hub.WEIGHTS).read_bytes()
 
