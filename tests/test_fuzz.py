@@ -321,3 +321,41 @@ def test_endpoints(session: Session, name: str, data: st.DataObject) -> None:
     except gr.Error as error:
         answer = error.message
     assert 0 < len(json.dumps(answer, allow_nan=False)) < 10 << 20
+
+
+RECIPE = "configs/mnist_conv.yaml"
+SETTINGS = {
+    "model": "vae learning_rate warmup kl_warmup_epochs importance_epochs importance_samples strange",
+    "data": "binarize binarize_threshold mean std batch_size dequantize rotation num_workers",
+    "trainer": "max_epochs precision devices accelerator gradient_clip_val callbacks limit_val_batches",
+    "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(fuzz, max_examples=CASES // 3 or 12)
+@given(data=st.data())
+def test_recipe(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A recipe with some settings replaced by anything begins to train or ends in a sentence."""
+    import fit
+    import yaml
+    from lightning import Trainer
+
+    root = tmp_path_factory.mktemp("recipe")
+    recipe = yaml.safe_load((REPOSITORY / RECIPE).read_text())
+    sections = {**recipe, "init_args": recipe["model"]["vae"]["init_args"]}
+    for section in data.draw(st.lists(st.sampled_from(sorted(SETTINGS)), min_size=1, max_size=2)):
+        key = data.draw(st.sampled_from(SETTINGS[section].split()))
+        sections[section][key] = data.draw(json_values | st.integers(-2, 2**40) | st.floats(-1, 2))
+    (root / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8", errors="surrogatepass")
+    arguments = ["fit.py", f"--config={root / 'recipe.yaml'}", f"--trainer.default_root_dir={root}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", arguments)
+        patch.setattr(Trainer, "fit", lambda *positional, **named: None)
+        patch.setattr(fit.MNISTDataModule, "prepare_data", lambda self: None)
+        ended: object = None
+        try:
+            fit.main()
+        except SystemExit as end:
+            ended = end.code
+    assert ended != 0

@@ -24,6 +24,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, Timer  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
+from lightning.pytorch.utilities.exceptions import MisconfigurationException  # noqa: E402
 
 from hfvae import VAE, MNISTDataModule, encode_loader, evaluation, hub  # noqa: E402
 from hfvae.allocator import keep_freed_memory  # noqa: E402
@@ -131,7 +132,7 @@ def main() -> None:
         )
         require_same_model(cli)
         cli.datamodule.prepare_data()
-    except (FileNotFoundError, ValueError, hub.HubError) as error:
+    except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
         sys.exit(str(error))
     try:
         resumed = cli.resumed.path if cli.resumed else None
