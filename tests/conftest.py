@@ -44,6 +44,15 @@ TINY: dict[str, Callable[..., VAE]] = {
 LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
 
 
+LONGEST = ["test_page", "test_survival", "test_training", "test_publish", "test_story", "test_notebook"]
+"""Modules that take minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that processes that share the tests end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 def missing(what: str) -> None:
     """Skip, or fail where nothing may be missing."""
     if os.environ.get("HFVAE_NO_SKIPS") == "1":
