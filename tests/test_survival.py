@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -35,8 +36,33 @@ class Poison(Callback):
             next(pl_module.parameters()).grad.fill_(torch.nan)
 
 
+class Killer(Callback):
+    """SIGKILL while a file named as $HFVAE_KILL_AT is half written, at the second time."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        replace, times = hub.replace, 0
+
+        def killing(path: Path, write: Callable[[Path], object]) -> None:
+            nonlocal times
+            times += path.name == os.environ["HFVAE_KILL_AT"]
+
+            def half(temporary: Path) -> None:
+                write(temporary)
+                if times == 2 or (times == 1 and path.suffix != ".ckpt"):
+                    os.truncate(temporary, temporary.stat().st_size // 2)
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            replace(path, half)
+
+        hub.replace = killing
+
+
 def start(
-    mnist_dir: Path, root: Path, *arguments: str, preexec_fn: Callable[[], None] | None = None
+    mnist_dir: Path,
+    root: Path,
+    *arguments: str,
+    preexec_fn: Callable[[], None] | None = None,
+    **environment: str,
 ) -> subprocess.Popen[str]:
     settings = {
         "--trainer.default_root_dir": root,
@@ -48,10 +74,10 @@ def start(
         "--ckpt_path": "last",
     }
     given = [f"{name}={value}" for name, value in settings.items()]
-    tests = str(Path(__file__).parent)
+    settled = {"HFVAE_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train" / "fit.py"), *given, *arguments],
-        env={**os.environ, "HFVAE_DATA_DIR": str(mnist_dir), "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **settled, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -86,7 +112,7 @@ def results(root: Path) -> dict[str, Any]:
     exported = {
         path.name: path.read_bytes()
         for path in sorted((root / "pretrained").iterdir())
-        if path.name not in (hub.TRAINING, hub.CARD)
+        if path.name not in (hub.TRAINING, hub.CARD) and not path.name.startswith(".")
     }
     weights = {
         name: torch.load(root / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
@@ -114,15 +140,36 @@ def test_killed_and_resumed_is_the_same_run(callbacks: list[str], mnist_dir: Pat
         process.communicate()
     finish(start(mnist_dir, tmp_path / "killed", *callbacks))
     assert kills > 0
-    whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
+    require_same_results(tmp_path / "whole", tmp_path / "killed")
+    leftovers = [path for path in (tmp_path / "killed").rglob(".*") if path.is_file()]
+    assert len(leftovers) <= kills, "at most what each kill left of the file being written"
+
+
+def require_same_results(one: Path, other: Path) -> None:
+    whole, killed = results(one), results(other)
     assert whole["exported"].keys() == killed["exported"].keys()
     for name, content in whole["exported"].items():
         assert killed["exported"][name] == content, name
     for name, state in whole["weights"].items():
         assert all(torch.equal(value, killed["weights"][name][key]) for key, value in state.items()), name
     assert whole["curve"] == killed["curve"]
-    leftovers = [path for path in (tmp_path / "killed").rglob(".*") if path.is_file()]
-    assert len(leftovers) <= kills, "at most what each kill left of the file being written"
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt", hub.WEIGHTS, hub.LATENTS, hub.CARD])
+def test_killed_while_writing(file: str, whole_run: Path, mnist_dir: Path, tmp_path: Path) -> None:
+    process = start(mnist_dir, tmp_path, "--trainer.callbacks+=test_survival.Killer", HFVAE_KILL_AT=file)
+    process.communicate(timeout=110)
+    assert process.returncode == -signal.SIGKILL
+    finish(start(mnist_dir, tmp_path))
+    require_same_results(whole_run, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_run(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    finish(start(mnist_dir, root))
+    return root
 
 
 @pytest.fixture(scope="module")
