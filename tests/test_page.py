@@ -141,6 +141,7 @@ def test_drawing_a_seven(person: Person, vaes: dict[str, VAE], model: str) -> No
     person.choose(model)
     assert person.settled("#seen") == person.settled("#reconstruction") == BLANK, "an empty pad shows nothing"
     person.draw((90, 70), (190, 70), (120, 220))
+    person.wait_for_change("#reconstruction", BLANK)
     seen, reconstruction = person.settled("#seen"), person.settled("#reconstruction")
     assert sum(seen) > 10_000
     assert sum(abs(a - b) for a, b in zip(seen, reconstruction, strict=True)) / 784 < 40
