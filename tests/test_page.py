@@ -293,6 +293,29 @@ def test_a_late_answer_moves_nothing_back(person: Person) -> None:
     person.page.wait_for_function("(z) => hfvae.state.z[0] !== z", arg=z[0])
 
 
+def test_a_map_that_came_while_another_model_was_on_show(app: App, browser: Any) -> None:
+    """Its answer was once thrown away, and the page then waited for it for ever."""
+    page = browser.new_context().new_page()
+    page.add_init_script(
+        """
+        const fetched = window.fetch;
+        window.fetch = async (...request) => {
+            if (String(request[1]?.body).includes("atlas")) await new Promise((go) => (window.let_go ??= []).push(go));
+            return fetched(...request);
+        };
+        """
+    )
+    person = Person(page, app.url)
+    first = person.page.locator("#model").input_value()
+    person.page.wait_for_function("window.let_go?.length")
+    person.choose(DENSE if first == CONV else CONV)
+    with page.expect_response(lambda response: "atlas" in (response.request.post_data or "")):
+        person.page.evaluate("let_go.shift()()")
+    person.choose(first)
+    person.open_map()
+    person.page.context.close()
+
+
 def test_switching_the_model(person: Person, vaes: dict[str, VAE]) -> None:
     person.choose(DENSE)
     person.draw((140, 40), (140, 240))

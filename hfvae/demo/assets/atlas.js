@@ -4,11 +4,17 @@ hf.atlas ??= (() => {
   const known = new Map(); // model name -> promise of its atlas
   return (model) => {
     if (!model.hasMap) return Promise.resolve(null);
-    if (!known.has(model.name)) {
-      known.set(model.name, new Promise((resolve) => hf.latest(server.atlas, (answer) => resolve(unpack(answer)))({ model: model.name })));
-    }
+    if (!known.has(model.name)) known.set(model.name, fetched(model.name));
     return known.get(model.name);
   };
+
+  // Whatever the page turns to meanwhile, the answer is kept.
+  async function fetched(name) {
+    const { answer } = await hf.insist(server.atlas, () => ({ model: name }));
+    if (!answer.error) return unpack(answer);
+    known.delete(name); // asked again when the model is next chosen
+    return null;
+  }
 
   function unpack(answer) {
     const floats = (text) => new Float32Array(hf.bytes(text).buffer);

@@ -85,9 +85,24 @@ const hf = (window.hfvae ??= (() => {
     return answer?.images ? { pictures: images(answer.images) } : answer;
   }
 
-  // At most one request under way; of what comes meanwhile only the latest is sent. A server that is away or busy is
-  // asked again until it answers, so the last request of all is always answered. A request may be a function, which is
-  // called when its turn has come.
+  // Ask until Python answers; one that is away or busy is asked again. `next` gives each try's request.
+  async function insist(call, next) {
+    for (let pause = RETRY.first; ; pause = Math.min(2 * pause, RETRY.longest)) {
+      const request = next();
+      const asked = performance.now();
+      const answer = await call(request).catch(() => undefined);
+      if (answer && !answer.busy) {
+        say(answer.error);
+        return { request, answer, took: performance.now() - asked };
+      }
+      say(answer ? answer.error : "The server did not answer; trying again…");
+      await sleep(pause * (0.5 + Math.random()));
+    }
+  }
+
+  // At most one request under way; of what comes meanwhile only the latest is sent, so the last request of all is always
+  // answered. A request may be a function, which is called when its turn has come. Only answers about the model on show
+  // are shown.
   function latest(call, show) {
     let busy = false;
     let waiting = null;
@@ -95,24 +110,15 @@ const hf = (window.hfvae ??= (() => {
       waiting = request;
       if (busy) return;
       busy = true;
-      let pause = RETRY.first;
+      let current = null;
       while (waiting) {
-        const current = typeof waiting === "function" ? waiting() : waiting;
-        waiting = null;
-        const asked = performance.now();
-        const answer = await call(current).catch(() => undefined);
-        if (!answer || answer.busy) {
-          say(answer ? answer.error : "The server did not answer; trying again…");
-          await sleep(pause * (0.5 + Math.random()));
-          pause = Math.min(2 * pause, RETRY.longest);
-          if (current.model === state.model.name) waiting ??= current;
-          continue;
-        }
-        pause = RETRY.first;
-        say(answer.error);
+        const { answer, took } = await insist(call, () => {
+          if (waiting) current = typeof waiting === "function" ? waiting() : waiting;
+          waiting = null;
+          return current;
+        });
         if (!answer.error && current.model === state.model.name) show(answer, current);
-        const late = performance.now() - asked - CROWDED;
-        if (late > 0) await sleep(Math.min(PATIENCE * late, LONGEST));
+        if (took > CROWDED) await sleep(Math.min(PATIENCE * (took - CROWDED), LONGEST));
       }
       busy = false;
     };
@@ -159,7 +165,7 @@ const hf = (window.hfvae ??= (() => {
   }
 
   return {
-    state, init, setModel, setZ, decodeAll, latest, link, say, bytes, images, grey,
+    state, init, setModel, setZ, decodeAll, insist, latest, link, say, bytes, images, grey,
 
     // Every widget hears of every change: "model", "z", "picture", "ends" or "temperature".
     listen: (listener) => listeners.add(listener),
