@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.distributions import Independent, Normal
+from torch.optim import Optimizer
 
 from . import hub, plots
 from .data import Batch
@@ -29,11 +30,13 @@ class Diverged(RuntimeError):
 
 
 class VAETraining(lightning.LightningModule):
-    """Minimise distortion + beta * rate with Adam, a short linear warm-up and a cosine decay of the learning rate.
+    """Minimise distortion + beta * rate; the learning rate warms up linearly and decays along a cosine.
 
     Args:
         vae: the model to train.
         learning_rate: the peak of the schedule.
+        optimizer: "adam", or "muon", whose steps go further: each hidden weight matrix moves along its orthogonalised
+            momentum (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks").
         warmup: fraction of the training steps in which the learning rate rises.
         kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
         importance_epochs: the last so many epochs maximise the importance-weighted bound instead of the ELBO: a better
@@ -47,6 +50,7 @@ class VAETraining(lightning.LightningModule):
         self,
         vae: VAE,
         learning_rate: float = 1e-3,
+        optimizer: Literal["adam", "muon"] = "adam",
         warmup: float = 0.02,
         kl_warmup_epochs: int = 0,
         importance_epochs: int = 0,
@@ -56,6 +60,8 @@ class VAETraining(lightning.LightningModule):
         super().__init__()
         if not learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer}")
         if not 0 < warmup < 1:
             raise ValueError(f"warmup must be a fraction of the training between 0 and 1, got {warmup}")
         if kl_warmup_epochs < 0:
@@ -69,6 +75,7 @@ class VAETraining(lightning.LightningModule):
             raise ValueError(f"the importance-weighted bound must have beta 1, got {vae.beta}")
         self.vae = vae.to(memory_format=torch.channels_last) if channels_last else vae
         self.learning_rate = learning_rate
+        self.optimizer = optimizer
         self.warmup = warmup
         self.kl_warmup_epochs = kl_warmup_epochs
         self.importance_epochs = importance_epochs
@@ -144,8 +151,10 @@ class VAETraining(lightning.LightningModule):
                 f"importance_epochs is {self.importance_epochs} and --trainer.max_epochs {self.trainer.max_epochs}: "
                 "set max_epochs to at least as many"
             )
-        fused = not self.trainer.gradient_clip_val  # Lightning cannot clip for a fused optimizer
-        optimizer = torch.optim.Adam(self.vae.parameters(), lr=self.learning_rate, fused=fused)
+        if self.optimizer == "muon":
+            optimizer = muon(self.vae, self.learning_rate)
+        else:  # Lightning cannot clip for a fused optimizer
+            optimizer = adam(self.vae, self.learning_rate, fused=not self.trainer.gradient_clip_val)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -166,6 +175,27 @@ class VAETraining(lightning.LightningModule):
         self.log_dict(means, on_step=stage == "train", on_epoch=stage == "val", **options)
         if stage == "val":
             self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, **options)
+
+
+def adam(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:
+    return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=fused)
+
+
+def muon(vae: VAE, learning_rate: float) -> Optimizer:
+    """Muon for the hidden layers' weights; Adam (Nesterov's) at half the rate for biases and the layers at the ends."""
+    from timm.optim.muon import Muon  # takes a second or two, which only its users wait for
+
+    weights = ([p for p in net.parameters() if p.ndim > 1] for net in (vae.encoder, vae.decoder))
+    hidden = [p for layers in weights for p in layers[1:-1]]
+    chosen = set(hidden)
+    groups: list[dict[str, Any]] = [
+        {"params": hidden},
+        {"params": [p for p in vae.parameters() if p not in chosen], "lr": learning_rate / 2, "use_fallback": True},
+    ]
+    return Muon(groups, lr=learning_rate, nesterov=True, betas=(0.9, 0.999))
+
+
+OPTIMIZERS = {"adam": adam, "muon": muon}
 
 
 def importance_weighted_bound(

@@ -41,7 +41,7 @@ from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, 
 from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.likelihoods import ContinuousBernoulliLikelihood  # noqa: E402
 from hfvae.models import draw  # noqa: E402
-from hfvae.training import VAETraining  # noqa: E402
+from hfvae.training import OPTIMIZERS, VAETraining  # noqa: E402
 
 LIMIT = ContinuousBernoulliLikelihood.limit
 DATA = os.environ.get("HFVAE_DATA_DIR", "data")
@@ -94,11 +94,12 @@ class Bare:
         batches: Iterator[Tensor],
         dtype: torch.dtype = torch.bfloat16,
         memory_format: torch.memory_format = torch.channels_last,
+        optimizer: str = "adam",
     ) -> None:
         self.vae = vae.to(memory_format=memory_format)
         self.batches = batches
         self.dtype = dtype
-        self.optimizer = torch.optim.Adam(vae.parameters(), lr=1e-4, fused=True)
+        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4)
         self.images(3)
 
     def images(self, steps: int) -> int:
@@ -186,7 +187,7 @@ def loop_rate(kind: str, config: Path, steps: int) -> float:
 
 
 def bare(config: Path) -> Bare:
-    return Bare(recipe_vae(config), recipe_batches(config))
+    return Bare(recipe_vae(config), recipe_batches(config), optimizer=recipe(config)["model"].get("optimizer", "adam"))
 
 
 def bare_kept(config: Path) -> Bare:
@@ -249,7 +250,7 @@ def precision(folder: Path) -> Results:
 
 def trained_elbo(config: Path, setting: Any, epochs: int, seed: int) -> float:
     lightning.seed_everything(seed, verbose=False)
-    training = VAETraining(recipe_vae(config), recipe(config)["model"].get("learning_rate", 1e-3))
+    training = VAETraining(**{**recipe(config)["model"], "vae": recipe_vae(config)})
     trainer = lightning.Trainer(
         max_epochs=epochs,
         precision=setting,

@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 def residual(**options: Any) -> ConvVAE:
     """With blocks that do something already: they start as the identity."""
-    vae = ConvVAE([2, 4], [16], blocks=1, **{"latent_dim": 3, **options})
+    vae = ConvVAE(channels=[2, 4], blocks=1, **{"hidden_features": [16], "latent_dim": 3, **options})
     for block in vae.modules():
         if isinstance(block, ResidualBlock):
             block[3].reset_parameters()
@@ -37,8 +37,8 @@ def residual(**options: Any) -> ConvVAE:
 
 
 TINY: dict[str, Callable[..., VAE]] = {
-    "dense": lambda **options: DenseVAE(hidden_features=[16], **{"latent_dim": 2, **options}),
-    "conv": lambda **options: ConvVAE(channels=[2, 4], hidden_features=[16], **{"latent_dim": 3, **options}),
+    "dense": lambda **options: DenseVAE(**{"hidden_features": [16], "latent_dim": 2, **options}),
+    "conv": lambda **options: ConvVAE(channels=[2, 4], **{"hidden_features": [16], "latent_dim": 3, **options}),
     "residual": residual,
 }
 LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]

@@ -325,7 +325,7 @@ def test_endpoints(session: Session, name: str, data: st.DataObject) -> None:
 
 RECIPE = "configs/mnist_conv.yaml"
 SETTINGS = {
-    "model": "vae learning_rate warmup kl_warmup_epochs importance_epochs importance_samples strange",
+    "model": "vae learning_rate optimizer warmup kl_warmup_epochs importance_epochs importance_samples strange",
     "data": "binarize binarize_threshold mean std batch_size dequantize rotation num_workers",
     "trainer": "max_epochs precision devices accelerator gradient_clip_val callbacks limit_val_batches",
     "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma",

@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from hfvae import VAE, DenseVAE, hub, load
 from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.models import draw
-from hfvae.training import VAETraining, importance_weighted_bound
+from hfvae.training import VAETraining, importance_weighted_bound, muon
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 
@@ -291,15 +291,44 @@ def test_training_without_an_end_is_refused(tmp_path: Path) -> None:
     "options",
     [
         {"learning_rate": 0.0},
+        {"optimizer": "sgd"},
         {"warmup": 1.0},
         {"kl_warmup_epochs": -1},
         {"importance_epochs": 3},
         {"importance_samples": 3},
     ],
 )
-def test_bad_settings(options: dict[str, float]) -> None:
+def test_bad_settings(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        VAETraining(TINY["dense"](), **options)  # type: ignore[arg-type]
+        VAETraining(TINY["dense"](), **options)
+
+
+def test_muon_moves_hidden_weights_along_orthogonal_matrices(make_vae: Callable[..., VAE]) -> None:
+    vae = make_vae(hidden_features=[16, 8], latent_dim=3, likelihood_type="Gaussian")
+    optimizer = muon(vae, learning_rate=0.1)
+    hidden, rest = (group["params"] for group in optimizer.param_groups)
+    assert sorted(map(id, vae.parameters())) == sorted(map(id, [*hidden, *rest]))
+    assert all(p.ndim > 1 and not {1, 784, 3 if p.ndim == 2 else 1}.intersection(p.shape[:2]) for p in hidden)
+    before = [p.detach().clone() for p in hidden]
+    vae.elbo(torch.rand(64, *vae.image_shape)).elbo.mean().neg().backward()
+    optimizer.step()
+    for old, new in zip(before, hidden, strict=True):
+        gradient, step = new.grad.flatten(1), (old - new).detach().flatten(1)
+        if min(step.shape) > 3:  # a matrix narrower than that is left to Adam
+            largest = torch.linalg.matrix_norm(step, 2) / (0.1 * 0.2 * max(step.shape) ** 0.5)
+            assert 0.9 < largest < 1.2, "five Newton-Schulz steps bring the singular values near 1"
+            assert (gradient * step).sum() > 0, "downhill"
+
+
+def test_muon_without_a_hidden_layer_is_adam() -> None:
+    vae = DenseVAE(hidden_features=[16], latent_dim=2)
+    optimizer = muon(vae, learning_rate=0.1)
+    before = [p.detach().clone() for p in vae.parameters()]
+    vae.elbo(torch.rand(8, *vae.image_shape)).elbo.mean().neg().backward()
+    optimizer.step()
+    for old, new in zip(before, vae.parameters(), strict=True):
+        # half the rate, times the 1 + 0.9 of Nesterov's first step
+        assert (old - new).abs().max().item() == pytest.approx(0.095, rel=0.05)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04"])
