@@ -135,7 +135,8 @@ def write_card(folder: Path, place: str | None = None) -> None:
     Raises:
         CardError: the card that is there cannot be read; it stays as it is.
     """
-    class_name, arguments = Source(folder).config()
+    source = Source(folder)
+    class_name, arguments = source.config()
     path = folder / CARD
     try:
         text = card.render(
@@ -143,7 +144,7 @@ def write_card(folder: Path, place: str | None = None) -> None:
             place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
             class_name,
             arguments,
-            checksums=_read_config(folder / CONFIG, str(folder)).get("sha256", {}),
+            checksums=source.checksums(),
             evaluation=_read_json(folder / METRICS),
             training=_read_json(folder / TRAINING),
             figures=[f"{FIGURES}/{name}.png" for name in card.FIGURES if (folder / FIGURES / f"{name}.png").is_file()],
@@ -262,7 +263,11 @@ class Source:
 
     def has_latents(self) -> bool:
         """Whether latent codes were written for these weights; saving others over them makes codes void."""
-        return LATENTS in self._all_config().get("sha256", {})
+        return LATENTS in self.checksums()
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of the tensor files, as the config has them."""
+        return self._all_config().get("sha256", {})
 
     def path(self, filename: str) -> Path:
         """The file, fetched if need be."""
@@ -280,7 +285,7 @@ class Source:
 
     def _tensors(self, filename: str) -> dict[str, Tensor]:
         path = self.path(filename)
-        expected = self._all_config().get("sha256", {}).get(filename)
+        expected = self.checksums().get(filename)
         if expected is not None and sha256(path) != expected:
             if self.folder is not None:
                 raise WeightsError(

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import torch
 
-from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, hub, load
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, generate, hub, load
 from hfvae.networks import ResidualBlock
 
 REPOSITORY = Path(__file__).parent.parent
@@ -141,13 +141,20 @@ def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 class App:
-    """`python app.py` in a process of its own, as a user starts it."""
+    """`python app.py`, or another script that serves it, in a process of its own."""
 
-    def __init__(self, log: Path, *arguments: str, port: int | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *arguments: str,
+        script: Path = REPOSITORY / "app.py",
+        port: int | None = None,
+        **environment: str,
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = log
-        command = [sys.executable, str(REPOSITORY / "app.py"), "--port", str(self.port), *arguments]
+        command = [sys.executable, str(script), "--port", str(self.port), *arguments]
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
@@ -166,6 +173,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     yield app
     app.stop()
     assert "Traceback" not in app.log.read_text()
+
+
+def close(shown: list[int], vae: VAE, z: list[float], levels: int = 1) -> bool:
+    """Whether a picture on the page is that of a latent point, as Python decodes it."""
+    expected = (generate(vae, z=torch.tensor([z], dtype=torch.float32)).flatten() * 255).round()
+    return bool(((torch.tensor(shown) - expected).abs() <= levels).all())
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,16 @@ import argparse
 import json
 import random
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
-from benchmark_app import BUSY_HAND, CONV, DENSE, listening, open_page, resident, say
-from conftest import free_port, open_browser
+from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
+from conftest import App, open_browser
 
-from hfvae import VAE, generate, load
+from hfvae import load
 
 FAULTY_SERVER = """
 import random, sys, time
@@ -42,11 +40,11 @@ def faulty(self, z):
 
 demo = build_demo()
 VAE.picture = faulty
-demo.launch(server_port=int(sys.argv[1]), quiet=True)
+demo.launch(server_port=int(sys.argv[2]), quiet=True)
 """
 ROUND = 15.0  # seconds between two looks, and between two people who leave
 GROWTH = {"memory, MiB": 60, "threads": 8, "open files": 8}
-"""What may be more at the end than after the first fifth; the crowd's coming and going moves it about."""
+"""What the last fifth may have more than the second; the crowd's coming and going moves it about."""
 
 
 def state(pid: int) -> dict[str, float]:
@@ -74,56 +72,42 @@ def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
     draws = luck.random() < 0.5
     if not draws:
         page.get_by_role("tab", name="Sliders").click()
-        page.wait_for_selector("#sliders input")
+        page.wait_for_selector("#sliders input", state="attached")
     options = {"draws": draws, "milliseconds": 1000 * seconds, "pause": 8000}
     page.evaluate(f"(options) => {{ window.busy = ({BUSY_HAND})(options); }}", options)
     return page
 
 
-def answered(page: Any, vaes: dict[str, VAE]) -> bool:
-    """Whether the page, its hand at rest, shows the picture of its last point."""
-    result = page.evaluate("window.busy")
-    vae = vaes[page.evaluate("hfvae.state.model.name")]
-    expected = (generate(vae, z=torch.tensor([result["z"]], dtype=torch.float32)).flatten() * 255).round()
-    return bool(((torch.tensor(result["picture"]) - expected).abs() <= 1).all())
-
-
 def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
-    luck, port, script = random.Random(0), free_port(), folder / "server.py"
+    luck, script = random.Random(0), folder / "server.py"
     script.write_text(FAULTY_SERVER)
-    log = (folder / "log").open("w")
-    server = subprocess.Popen([sys.executable, script, str(port)], stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}/"
-    while not listening(url):
-        time.sleep(0.2)
+    app = App(folder / "log", script=script)
     vaes = {name: load(name, device="cpu") for name in (DENSE, CONV)}
     end = time.monotonic() + seconds
     stay = people - people // 4
-    staying = [arrive(browser, url, luck, end - time.monotonic()) for _ in range(stay)]
-    visitors = [arrive(browser, url, luck, seconds) for _ in range(people - stay)]
+    staying = [arrive(browser, app.url, luck, end - time.monotonic()) for _ in range(stay)]
+    visitors = [arrive(browser, app.url, luck, seconds) for _ in range(people - stay)]
     left = broken = 0
-    states = [state(server.pid)]
+    states = [state(app.process.pid)]
     while time.monotonic() < end:
         visitors.pop(0).context.close()  # mid-stroke
-        visitors.append(arrive(browser, url, luck, seconds))
+        visitors.append(arrive(browser, app.url, luck, seconds))
         left += 1
         for _ in range(5):
-            break_off(port, luck)
+            break_off(app.port, luck)
             broken += 1
         time.sleep(ROUND)
-        states.append(state(server.pid))
+        states.append(state(app.process.pid))
     for page in visitors:
         page.context.close()
-    lost = sum(not answered(page, vaes) for page in staying)
+    lost = sum(not right(page, vaes) for page in staying)
     for page in staying:
         page.context.close()
-    newcomer = arrive(browser, url, luck, 1)
-    served = answered(newcomer, vaes)
+    newcomer = arrive(browser, app.url, luck, 1)
+    served = right(newcomer, vaes)
     newcomer.context.close()
-    server.terminate()
-    server.wait(20)
-    log.close()
-    injected = (folder / "log").read_text().count("RuntimeError: injected")
+    app.stop()
+    injected = app.log.read_text().count("RuntimeError: injected")
     say(f"{people} pages for {seconds / 60:.0f} minutes: faults", f"{injected} raised, {broken} cut off, {left} left")
     say("pages without their last answer; a newcomer is served", f"{lost} of {stay}; {served}")
     grown = False

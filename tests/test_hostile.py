@@ -33,7 +33,9 @@ license: mit
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """The app beside a secret, with a model whose name and card bring markup along."""
+    """The app beside a secret, with a model whose name and card bring markup along. Its log may hold tracebacks: Gradio
+    writes one for a function that is none of the page's.
+    """
     root = tmp_path_factory.mktemp("root")
     (root / "secret.txt").write_text(SECRET)
     folder = root / "<img src=x onerror='window.hacked = 7'>"

@@ -20,13 +20,13 @@ from hfvae.version import __version__
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`python -m build` of what git tracks, with the build tools that are installed."""
+    """`python -m build` of what the package is made of, with the build tools that are installed."""
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in ("hfvae", "pyproject.toml", "README.md", "LICENSE"):
         path = REPOSITORY / name
         if path.is_dir():
             shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif path.is_file():
+        else:
             shutil.copy(path, source / name)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), str(source)]
     subprocess.run(command, check=True, capture_output=True, text=True)

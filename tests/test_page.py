@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import App, free_port, missing
+from conftest import App, close, free_port, missing
 from PIL import Image
 
 from hfvae import VAE, generate, hub
@@ -125,12 +125,6 @@ def person(app: App, browser: Any) -> Iterator[Person]:
 def alike(one: list[int], other: list[int]) -> bool:
     """Whether two pictures are the same to a grey level: so far a decoder's answers differ by batch and by machine."""
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= 1
-
-
-def close(shown: list[int], vae: VAE, z: list[float], levels: int = 1) -> bool:
-    """Whether a picture is that of a latent point, as Python decodes it."""
-    expected = (generate(vae, z=torch.tensor([z], dtype=torch.float32)).flatten() * 255).round()
-    return bool(((torch.tensor(shown) - expected).abs() <= levels).all())
 
 
 # Draw
