@@ -18,8 +18,10 @@ from hfvae import VAE, hub
 
 TOKEN = "hf_user"
 LOAD = """
-import sys, time, hfvae
+import os, sys, time, hfvae
+from hfvae import hub
 from hfvae.hub import HubError
+hub._PATIENCE = float(os.environ.get("PATIENCE", hub._PATIENCE))
 started = time.monotonic()
 options = dict(pair.split("=") for pair in sys.argv[2:])
 try:
@@ -345,7 +347,7 @@ LASTS = [
     ("GET /user/.*model.safetensors", Fault(flipped_bit=True), "WeightsError", "arrived twice"),
     ("HEAD .*config.json", Fault(lost=True), "DownloadError", "failed to deliver config.json"),
     ("HEAD .*config.json", Fault(slow=60), "DownloadError", "no answer in 28 seconds"),
-    ("GET /user/.*model.safetensors", Fault(slow=60), "DownloadError", "no answer in 28 seconds"),
+    ("GET /user/.*model.safetensors", Fault(slow=60), "DownloadError", "no answer in 12 seconds"),
     ("HEAD .*config.json", 401, "NotFoundError", "log in"),
     ("HEAD .*config.json", 403, "NotFoundError", "log in"),
     ("HEAD .*config.json", Fault(html=True), "DownloadError", "cannot be reached"),
@@ -357,7 +359,8 @@ def test_lasting_faults_are_said(
     pattern: str, fault: Fault | int, error: str, sentence: str, published: HubServer, load: Run
 ) -> None:
     published.fail(pattern, fault, times=None)
-    printed = load()
+    said = re.search(r"no answer in (\d+) seconds", sentence)
+    printed = load(PATIENCE=said[1]) if said else load()
     assert printed.startswith(f"{error} user/name"), printed
     assert sentence in printed
     [seconds] = re.findall(r"^after (.*) seconds$", printed, re.MULTILINE)
