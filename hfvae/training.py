@@ -35,8 +35,6 @@ class VAETraining(lightning.LightningModule):
     Args:
         vae: the model to train.
         learning_rate: the peak of the schedule.
-        optimizer: "adam", or "muon", whose steps go further: each hidden weight matrix moves along its orthogonalised
-            momentum (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks").
         warmup: fraction of the training steps in which the learning rate rises.
         kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
         importance_epochs: the last so many epochs maximise the importance-weighted bound instead of the ELBO: a better
@@ -44,18 +42,20 @@ class VAETraining(lightning.LightningModule):
         importance_samples: draws of z an image in that bound.
         channels_last: keep convolutions' weights and images with the channels innermost, which hardware likes better;
             results are the same.
+        optimizer: "adam", or "muon", whose steps go further: each hidden weight matrix moves along its orthogonalised
+            momentum (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks").
     """
 
     def __init__(
         self,
         vae: VAE,
         learning_rate: float = 1e-3,
-        optimizer: Literal["adam", "muon"] = "adam",
         warmup: float = 0.02,
         kl_warmup_epochs: int = 0,
         importance_epochs: int = 0,
         importance_samples: int = 1,
         channels_last: bool = True,
+        optimizer: Literal["adam", "muon"] = "adam",
     ) -> None:
         super().__init__()
         if not learning_rate > 0:

@@ -93,7 +93,7 @@ const hf = (window.hfvae ??= (() => {
       const answer = await call(request).catch(() => undefined);
       if (answer && !answer.busy) {
         say(answer.error);
-        return { request, answer, took: performance.now() - asked };
+        return { answer, took: performance.now() - asked };
       }
       say(answer ? answer.error : "The server did not answer; trying again…");
       await sleep(pause * (0.5 + Math.random()));
