@@ -175,10 +175,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     assert "Traceback" not in app.log.read_text()
 
 
-def close(shown: list[int], vae: VAE, z: list[float], levels: int = 1) -> bool:
-    """Whether a picture on the page is that of a latent point, as Python decodes it."""
+def close(shown: list[int], vae: VAE, z: list[float]) -> bool:
+    """Whether a picture on the page is that of a latent point, as Python decodes it, to a grey level."""
     expected = (generate(vae, z=torch.tensor([z], dtype=torch.float32)).flatten() * 255).round()
-    return bool(((torch.tensor(shown) - expected).abs() <= levels).all())
+    return bool(((torch.tensor(shown) - expected).abs() <= 1).all())
 
 
 @pytest.fixture(scope="module")
