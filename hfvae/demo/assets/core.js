@@ -85,10 +85,12 @@ const hf = (window.hfvae ??= (() => {
     return answer?.images ? { pictures: images(answer.images) } : answer;
   }
 
-  // Ask until Python answers; one that is away or busy is asked again. `next` gives each try's request.
+  // Ask until Python answers; one that is away or busy is asked again. `next` gives each try's request, or null to give
+  // up: then there is no answer.
   async function insist(call, next) {
     for (let pause = RETRY.first; ; pause = Math.min(2 * pause, RETRY.longest)) {
       const request = next();
+      if (!request) return {};
       const asked = performance.now();
       const answer = await call(request).catch(() => undefined);
       if (answer && !answer.busy) {
@@ -113,10 +115,12 @@ const hf = (window.hfvae ??= (() => {
       let current = null;
       while (waiting) {
         const { answer, took } = await insist(call, () => {
-          if (waiting) current = typeof waiting === "function" ? waiting() : waiting;
+          if (!waiting) return current.model === state.model.name ? current : null;
+          current = typeof waiting === "function" ? waiting() : waiting;
           waiting = null;
           return current;
         });
+        if (!answer) continue;
         if (!answer.error && current.model === state.model.name) show(answer, current);
         if (took > CROWDED) await sleep(Math.min(PATIENCE * (took - CROWDED), LONGEST));
       }
