@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, for_training
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -43,16 +42,9 @@ class Recorder(Callback):
 def start(root: Path, mnist_dir: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(REPOSITORY / "train" / "fit.py"), f"--trainer.default_root_dir={root}"]
     settings = ["--data.rotation=0", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
-    variables = {
-        **os.environ,
-        "HFVAE_DATA_DIR": str(mnist_dir),
-        "PYTHONPATH": str(Path(__file__).parent),
-        "OMP_NUM_THREADS": "1",
-        **environment,
-    }
     return subprocess.Popen(
         [*command, *settings, *arguments],
-        env=variables,
+        env=for_training(mnist_dir, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

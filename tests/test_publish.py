@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import push as push_script
 import pytest
 import torch
 from conftest import REPOSITORY, TINY
 from hub_server import Fault, HubServer
 
-from hfvae import VAE, hub
+from hfvae import VAE, hub, publish
 
 TOKEN = "hf_user"
 LOAD = """
@@ -224,11 +225,18 @@ def spoil_weights(folder: Path) -> None:
     ],
 )
 def test_local_faults_stop_a_push(
-    spoil: Callable[[Path], object], sentence: str, server: HubServer, push: Run, folder: Path
+    spoil: Callable[[Path], object],
+    sentence: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spoil(folder)
-    assert re.search(sentence, push())
-    assert server.requests == [], "the hub heard nothing of it"
+    monkeypatch.setattr(publish, "push", lambda *_, **__: pytest.fail("the hub heard of it"))
+    monkeypatch.setattr(sys, "argv", ["push.py", "--model", str(folder), "--repo_id", "user/name"])
+    with pytest.raises(SystemExit):
+        push_script.main()
+    assert re.search(sentence, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

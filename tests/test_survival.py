@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, for_training
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from hfvae import VAE, hub
 
-KILLS = int(os.environ.get("HFVAE_KILLS", "3"))
+KILLS = int(os.environ.get("HFVAE_KILLS", "2"))
 PLAIN = ["--trainer.callbacks=null", "--model.optimizer=adam"]
 
 
@@ -74,10 +74,9 @@ def start(
         "--ckpt_path": "last",
     }
     given = [f"{name}={value}" for name, value in settings.items()]
-    settled = {"HFVAE_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train" / "fit.py"), *given, *arguments],
-        env={**os.environ, **settled, **environment},
+        env=for_training(mnist_dir, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -156,20 +155,17 @@ def require_same_results(one: Path, other: Path) -> None:
 
 
 @pytest.mark.mnist
-@pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt", hub.WEIGHTS, hub.LATENTS, hub.CARD])
-def test_killed_while_writing(file: str, whole_run: Path, mnist_dir: Path, tmp_path: Path) -> None:
-    process = start(mnist_dir, tmp_path, "--trainer.callbacks+=test_survival.Killer", HFVAE_KILL_AT=file)
-    process.communicate(timeout=110)
-    assert process.returncode == -signal.SIGKILL
-    finish(start(mnist_dir, tmp_path))
-    require_same_results(whole_run, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def whole_run(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole")
-    finish(start(mnist_dir, root))
-    return root
+@pytest.mark.timeout(300)
+def test_killed_while_writing(mnist_dir: Path, tmp_path: Path) -> None:
+    """One run, killed in the middle of each file that it writes."""
+    finish(start(mnist_dir, tmp_path / "whole"))
+    killer = "--trainer.callbacks+=test_survival.Killer"
+    for file in ("best.ckpt", "last.ckpt", hub.WEIGHTS, hub.LATENTS, hub.CARD):
+        process = start(mnist_dir, tmp_path / "killed", killer, HFVAE_KILL_AT=file)
+        process.communicate(timeout=110)
+        assert process.returncode == -signal.SIGKILL, file
+    finish(start(mnist_dir, tmp_path / "killed"))
+    require_same_results(tmp_path / "whole", tmp_path / "killed")
 
 
 @pytest.fixture(scope="module")
