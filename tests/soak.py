@@ -2,9 +2,10 @@
 
     python tests/soak.py --minutes 20 --people 20
 
-The model raises in every fiftieth call and dawdles in another, connections break off in the middle of a request, and
-four times a minute somebody closes the page mid-stroke and somebody else comes. It ends with an error where a page that
-stayed lacks its last answer, where a new page gets none, or where memory, threads or open files have grown.
+The hub that one of the three models comes from takes seconds to answer, a model raises in every fiftieth call and
+dawdles in another, connections break off in the middle of a request, and four times a minute somebody closes the page
+mid-stroke and somebody else comes. It ends with an error where a page that stayed lacks its last answer, where a new
+page gets none, or where memory, threads or open files have grown.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 
 from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
 from conftest import App, open_browser
+from hub_server import Fault, HubServer
 
-from hfvae import load
+from hfvae import hub, load
 
 FAULTY_SERVER = """
 import random, sys, time
@@ -38,10 +40,15 @@ def faulty(self, z):
         time.sleep(1)
     return picture(self, z)
 
-demo = build_demo()
+demo = build_demo(sys.argv[3:])
 VAE.picture = faulty
 demo.launch(server_port=int(sys.argv[2]), quiet=True)
 """
+FROM_HUB = "user/name"
+MODELS = {DENSE: DENSE, CONV: CONV, FROM_HUB: CONV}
+"""The models on show, and those that they are."""
+SLOW = 3.0
+"""Seconds that the hub takes for an answer."""
 ROUND = 15.0  # seconds between two looks, and between two people who leave
 GROWTH = {"memory, MiB": 60, "threads": 8, "open files": 8}
 """What the last fifth may have more than the second; the crowd's coming and going moves it about."""
@@ -68,7 +75,7 @@ def break_off(port: int, luck: random.Random) -> None:
 
 def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
     """A page whose hand draws or moves sliders for so long."""
-    page = open_page(browser, url, luck.choice([CONV, DENSE]))
+    page = open_page(browser, url, luck.choice(list(MODELS)))
     draws = luck.random() < 0.5
     if not draws:
         page.get_by_role("tab", name="Sliders").click()
@@ -81,8 +88,12 @@ def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
 def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     luck, script = random.Random(0), folder / "server.py"
     script.write_text(FAULTY_SERVER)
-    app = App(folder / "log", script=script)
-    vaes = {name: load(name, device="cpu") for name in (DENSE, CONV)}
+    with HubServer() as server:
+        server.put(FROM_HUB, {path.name: path.read_bytes() for path in (hub.BUNDLED / CONV).iterdir() if path.is_file()})
+        server.fail(".*", Fault(slow=SLOW), times=None)
+        app = App(folder / "log", *MODELS, script=script, **server.env(folder / "home"))
+        asked = len(server.requests)
+    vaes = {name: load(bundled, device="cpu") for name, bundled in MODELS.items()}
     end = time.monotonic() + seconds
     stay = people - people // 4
     staying = [arrive(browser, app.url, luck, end - time.monotonic()) for _ in range(stay)]
@@ -108,6 +119,7 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     newcomer.context.close()
     app.stop()
     injected = app.log.read_text().count("RuntimeError: injected")
+    say("requests that the hub answered late", asked)
     say(f"{people} pages for {seconds / 60:.0f} minutes: faults", f"{injected} raised, {broken} cut off, {left} left")
     say("pages without their last answer; a newcomer is served", f"{lost} of {stay}; {served}")
     grown = False
@@ -117,7 +129,7 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
         before, after = (sum(part) / len(part) for part in (values[fifth : 2 * fifth], values[-fifth:]))
         grown |= after - before > most
         say(f"{name}: second fifth, last fifth, most", f"{before:.0f}, {after:.0f}, {max(values):.0f}")
-    return served and lost == 0 and not grown and injected > 0
+    return served and lost == 0 and not grown and injected > 0 and asked > 0
 
 
 def main() -> None:
