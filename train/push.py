@@ -84,7 +84,7 @@ def space_files(scratch: Path, space: str, model: str) -> dict[str, Path]:
     import gradio
 
     requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    training = ("lightning", "torchvision", "jsonargparse", "matplotlib", "tensorboard", "scikit-learn", "#")
+    training = ("lightning", "torchvision", "jsonargparse", "matplotlib", "tensorboard", "scikit-learn", "timm", "#")
     (scratch / "requirements.txt").write_text(
         "\n".join(line for line in requirements if not line.startswith(training)) + "\n", encoding="utf-8"
     )
