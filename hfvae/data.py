@@ -218,10 +218,10 @@ class MNISTDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.train_set, shuffle=True)
 
-    def plain_train_dataloader(self, limit: int = NUM_TRAIN) -> DataLoader[Batch]:
-        """The first `limit` training images as evaluation sees them: in order, not rotated, the same at every pass."""
+    def plain_train_dataloader(self) -> DataLoader[Batch]:
+        """The training images as evaluation sees them: in order, not rotated, the same at every pass."""
         source = self.train_set
-        plain = self._part(source.images, source.targets, source.indices[:limit], training=False)
+        plain = self._part(source.images, source.targets, source.indices, training=False)
         return self._loader(plain, shuffle=False)
 
     def val_dataloader(self) -> DataLoader[Batch]:

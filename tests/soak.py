@@ -89,7 +89,9 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     luck, script = random.Random(0), folder / "server.py"
     script.write_text(FAULTY_SERVER)
     with HubServer() as server:
-        server.put(FROM_HUB, {path.name: path.read_bytes() for path in (hub.BUNDLED / CONV).iterdir() if path.is_file()})
+        server.put(
+            FROM_HUB, {path.name: path.read_bytes() for path in (hub.BUNDLED / CONV).iterdir() if path.is_file()}
+        )
         server.fail(".*", Fault(slow=SLOW), times=None)
         app = App(folder / "log", *MODELS, script=script, **server.env(folder / "home"))
         asked = len(server.requests)

@@ -66,7 +66,7 @@ def test_only_training_images_are_rotated_each_by_its_own_angle(mnist_dir: Path)
     for part in ("val_set", "test_set"):
         ours, theirs = (getattr(module, part).__getitems__(indices)[0] for module in (grey, turned))
         assert torch.equal(ours, theirs)
-    still, _ = next(iter(turned.plain_train_dataloader(128)))
+    still, _ = next(iter(turned.plain_train_dataloader()))
     assert torch.equal(still[:100], plain)
 
 

@@ -38,7 +38,6 @@ from hfvae.models import Bound  # noqa: E402
 from hfvae.zoo import pick_device  # noqa: E402
 
 NEIGHBOURS = 15
-NEIGHBOUR_CODES = 20_000
 IMAGES = "10,000 test images"
 SAMPLES, BATCH = 10_000, 500
 
@@ -115,7 +114,7 @@ def measure(
     bounded = ", lambda in [1e-4, 1 - 1e-4]" if vae.likelihood_type == "ContinuousBernoulli" else ""
     likelihood = f"{IMAGES}, {pixels}{bounded}, seed {seed}"
     codes = f"posterior means of {IMAGES} ({pixels})"
-    train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(NEIGHBOUR_CODES), return_targets=True))
+    train = evaluation.Encoded(*encode_loader(vae, data.plain_train_dataloader(), return_targets=True))
     bound = bounds.mean()
     with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
         nll = evaluation.mean_nll(vae, data.test_dataloader(), num_samples, seed)
@@ -141,13 +140,13 @@ def measure(
             "15-NN accuracy",
             evaluation.knn_accuracy(train, test, NEIGHBOURS),
             "",
-            f"{codes}, {NEIGHBOUR_CODES:,} training codes as neighbours",
+            f"{codes}, {len(train.labels):,} training codes as neighbours",
         ),
         "probe_accuracy": metric(
             "Linear-probe accuracy",
             evaluation.linear_probe_accuracy(train, test),
             "",
-            f"logistic regression on {NEIGHBOUR_CODES:,} standardised training codes; {codes}",
+            f"logistic regression on {len(train.labels):,} standardised training codes; {codes}",
         ),
         "inception_score": metric(
             "Inception score",
