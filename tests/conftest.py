@@ -60,6 +60,17 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+MEASURED: dict[str, str] = {}
+"""The environment of a process that coverage measures: the app, a hub's client."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measure_what_only_others_run() -> None:
+    """Coverage would measure every process that a test starts, which takes a third of a short training's time."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
+        MEASURED[name] = os.environ.pop(name)
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
@@ -91,13 +102,9 @@ def mnist_dir() -> Path:
 
 
 def for_training(mnist_dir: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that trains on this MNIST, with callbacks of the tests' own.
-
-    Without coverage's measure, which takes a third of a short run's time: tests train in their own process too.
-    """
-    rest = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
+    """The environment of a process that trains on this MNIST, with callbacks of the tests' own."""
     ours = {"HFVAE_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    return {**rest, **ours, **more}
+    return {**os.environ, **ours, **more}
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +174,7 @@ class App:
         command = [sys.executable, str(script), "--port", str(self.port), *arguments]
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **MEASURED, **environment}
             )
         wait_until_served(self.url, self.process, log)
 

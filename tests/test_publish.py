@@ -12,7 +12,7 @@ from pathlib import Path
 import push as push_script
 import pytest
 import torch
-from conftest import REPOSITORY, TINY
+from conftest import MEASURED, REPOSITORY, TINY
 from hub_server import Fault, HubServer
 
 from hfvae import VAE, hub, publish
@@ -71,7 +71,7 @@ def run(server: HubServer, tmp_path: Path) -> Run:
     def run(*arguments: str | Path, token: str | None = None, **environment: str) -> str:
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
-            env={**server.env(tmp_path / "home", token), "PYTHONPATH": str(REPOSITORY), **environment},
+            env={**server.env(tmp_path / "home", token), **MEASURED, "PYTHONPATH": str(REPOSITORY), **environment},
             capture_output=True,
             text=True,
             timeout=60,
