@@ -78,7 +78,7 @@ def _reflected_log_normalizer_and_mean(a: Tensor) -> tuple[Tensor, Tensor]:
     inverse = far.reciprocal()
     u = far.mul_(-_LOG2_E).exp2_()  # exp(-a); on a CPU exp2 takes a fifth of exp's time
     rest = 1 - u
-    mean = torch.addcdiv(inverse, u, rest, value=-1, out=u)
+    mean = u.div_(rest).neg_().add_(inverse)
     log_normalizer = inverse.mul_(rest).log_()
     series = _series(a.clamp_max(radius), terms)
     for closed, near, at_radius in zip((log_normalizer, mean), series, _at_radius(a.dtype), strict=True):
