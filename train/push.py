@@ -22,6 +22,7 @@ from huggingface_hub import constants  # noqa: E402
 from hfvae import VAE, __version__, hub, publish  # noqa: E402
 
 TRAINING_ONLY = {"data.py", "training.py", "plots.py"}
+TRAINING_REQUIREMENTS = "# What train/ needs besides."
 
 
 def main() -> None:
@@ -83,11 +84,9 @@ def space_files(scratch: Path, space: str, model: str) -> dict[str, Path]:
     """What a Space needs to run the app: no training, no tests, no bundled models."""
     import gradio
 
-    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    training = ("lightning", "torchvision", "jsonargparse", "matplotlib", "tensorboard", "scikit-learn", "timm", "#")
-    (scratch / "requirements.txt").write_text(
-        "\n".join(line for line in requirements if not line.startswith(training)) + "\n", encoding="utf-8"
-    )
+    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    needed, _, _ = requirements.partition(TRAINING_REQUIREMENTS)
+    (scratch / "requirements.txt").write_text(needed, encoding="utf-8")
     (scratch / "README.md").write_text(
         f"""---
 title: {space.split("/")[-1]}
