@@ -14,8 +14,9 @@ import pytest
 import torch
 from conftest import MEASURED, REPOSITORY, TINY
 from hub_server import Fault, HubServer
+from huggingface_hub import constants
 
-from hfvae import VAE, hub, publish
+from hfvae import VAE, hub
 
 TOKEN = "hf_user"
 LOAD = """
@@ -182,7 +183,8 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
     assert server.repo("user/demo", repo_type="space").variables == {"HFVAE_MODELS": "user/name"}
     assert {"app.py", "requirements.txt", "hfvae/demo/assets/draw.js"} <= set(files)
     assert not [name for name in files if "pretrained" in name or "test" in name or name.startswith("train")]
-    installed = {re.split(r"[<>=]", line)[0] for line in files["requirements.txt"].decode().split()}
+    lines = files["requirements.txt"].decode().splitlines()
+    installed = {re.split(r"[<>=]", line)[0] for line in lines if not line.startswith("#")}
     wanted = {"torch", "numpy", "huggingface_hub", "httpx2", "safetensors", "Jinja2", "tqdm", "typing_extensions"}
     assert installed == wanted | {"gradio", "pillow"}, "nothing of what only training needs"
     for name, content in files.items():
@@ -229,16 +231,21 @@ def spoil_weights(folder: Path) -> None:
 def test_local_faults_stop_a_push(
     spoil: Callable[[Path], object],
     sentence: str,
+    server: HubServer,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     spoil(folder)
-    monkeypatch.setattr(publish, "push", lambda *_, **__: pytest.fail("the hub heard of it"))
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(sys, "argv", ["push.py", "--model", str(folder), "--repo_id", "user/name"])
     with pytest.raises(SystemExit):
         push_script.main()
-    assert re.search(sentence, capsys.readouterr().err)
+    printed = "".join(capsys.readouterr())
+    assert re.search(sentence, printed)
+    assert TOKEN not in printed
+    assert server.requests == [], "the hub heard nothing of it"
 
 
 @pytest.mark.parametrize(

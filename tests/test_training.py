@@ -25,6 +25,7 @@ from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.models import draw
 from hfvae.training import VAETraining, importance_weighted_bound, muon
 
+in_this_process = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 
 
@@ -149,7 +150,7 @@ def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.mnist
-@pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
+@in_this_process
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_recipe_runs(config: Path, fit_here: Callable[..., None], tmp_path: Path) -> None:
     stretch = ["--model.importance_epochs=1"] if "importance_epochs" in config.read_text() else []
@@ -158,7 +159,7 @@ def test_every_recipe_runs(config: Path, fit_here: Callable[..., None], tmp_path
 
 
 @pytest.mark.mnist
-@pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
+@in_this_process
 @pytest.mark.parametrize(
     "settings",
     [["likelihood_type=Gaussian"], ["likelihood_type=Laplace"], ["beta=4"]],
@@ -184,7 +185,7 @@ def test_other_objectives_train_on_real_digits(
         assert 0 < vae.sigma != pytest.approx(INITIAL_SIGMA, rel=1e-3), "learned"
 
 
-@pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
+@in_this_process
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
