@@ -1,6 +1,6 @@
 """Draw digits, move latents, walk the latent map: `python app.py`, or hosted as a Space."""
 
-from hfvae.demo.__main__ import main
+from hfvae.cli.app import main
 
 if __name__ == "__main__":
     main()

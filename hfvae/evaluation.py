@@ -1,4 +1,4 @@
-"""How good is a model? ELBO, rate, distortion, importance-weighted NLL, active units, what its codes know of classes.
+"""How good is a model? ELBO, rate, distortion, importance-weighted NLL, active units, what its codes tell of classes.
 
 All likelihoods are in nats per image and never scaled by beta. Bernoulli figures (discrete pixels) and continuous
 ones (densities) cannot be compared with each other.
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Normal, kl_divergence
 from tqdm.auto import tqdm
 
 from .inference import evaluating
-from .models import VAE, Bound, draw
+from .models import VAE, ELBOTerms
+from .sampling import has_closed_form_kl, latent_kl, rsample
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active if the variance of its posterior mean over the data exceeds this (Burda et al. 2016, sec. 5.2)."""
@@ -26,15 +26,38 @@ _DECODES_AT_ONCE = {"cpu": 512, "cuda": 8192, "mps": 8192}  # a CPU is faster wi
 class Encoded(NamedTuple):
     """A data set as the model encodes it, on the CPU."""
 
-    mean: Tensor
-    """Posterior means (N, latent_dim)."""
-    std: Tensor
-    """Posterior standard deviations (N, latent_dim)."""
+    codes: Tensor
+    """(N, latent_dim): posterior means, or what the posterior takes for the code of an image."""
     labels: Tensor
     """(N,)."""
+    latent_kl: Tensor | None = None
+    """Each latent's mean KL(q(z_j|x) || p(z_j)) in nats, (latent_dim,), which sum to the rate; None where posterior or
+    prior do not factorise over the latents."""
 
 
-def image_bounds(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 0) -> Bound:
+def encode_dataset(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]]) -> Encoded:
+    """The codes, labels and per-latent KL of all images of a loader."""
+    codes, labels, kl = [], [], []
+    with evaluating(vae):
+        prior = vae.prior
+        for x, y in loader:
+            q = vae.encode(x.to(vae.device))
+            codes.append(vae.posterior.code(q).cpu())
+            labels.append(y.cpu())
+            kl.append(latent_kl(q, prior))
+    if not codes:
+        raise ValueError("the loader yields no batch: there is nothing to encode")
+    known = [part.cpu() for part in kl if part is not None]
+    return Encoded(torch.cat(codes), torch.cat(labels), torch.cat(known).mean(0) if len(known) == len(kl) else None)
+
+
+def rate_is_exact(vae: VAE, x: Tensor) -> bool:
+    """Whether KL(q(z|x) || p(z)) has a closed form for this model; x: any of its images, (B, *image_shape)."""
+    with evaluating(vae):
+        return has_closed_form_kl(vae.encode(x.to(vae.device)), vae.prior)
+
+
+def image_bounds(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 0) -> ELBOTerms:
     """ELBO, rate and distortion of each image of a loader, (N,) float64 on the CPU, with one draw of z an image."""
     generator = Generator().manual_seed(seed)
     bounds = []
@@ -43,7 +66,7 @@ def image_bounds(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], seed: int = 
             bounds.append(vae.elbo(x.to(vae.device), generator=generator))
     if not bounds:
         raise ValueError("the loader yields no batch: there is nothing to evaluate")
-    return Bound(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
+    return ELBOTerms(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
 
 
 def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, generator: Generator | None = None) -> Tensor:
@@ -70,7 +93,7 @@ def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, genera
         total = torch.full((batch,), -math.inf, dtype=torch.float64, device=x.device)
         for start in range(0, num_samples, chunk):
             samples = min(chunk, num_samples - start)
-            z = draw(q.expand((samples, batch)), generator)
+            z = rsample(q, (samples,), generator)
             total = torch.logaddexp(total, vae.log_weights(x, z, q).double().logsumexp(0))
     return math.log(num_samples) - total
 
@@ -85,15 +108,9 @@ def mean_nll(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]], num_samples: int
     return torch.cat(parts).mean().cpu()
 
 
-def latent_kl(encoded: Encoded) -> Tensor:
-    """Each latent's mean KL(q(z_j|x) || p(z_j)) in nats, (latent_dim,); they sum to the rate."""
-    posterior = Normal(encoded.mean, encoded.std)
-    return kl_divergence(posterior, Normal(torch.zeros(()), torch.ones(()))).mean(0)
-
-
-def active_units(mean: Tensor) -> Tensor:
-    """Which latents are active, (latent_dim,) bool, from posterior means (N, latent_dim)."""
-    return mean.var(0) > ACTIVE_VARIANCE
+def active_units(codes: Tensor) -> Tensor:
+    """Which latents are active, (latent_dim,) bool, from codes (N, latent_dim)."""
+    return codes.var(0) > ACTIVE_VARIANCE
 
 
 class PrincipalAxes(NamedTuple):
@@ -111,23 +128,23 @@ class PrincipalAxes(NamedTuple):
         return (codes - self.centre) @ self.directions
 
 
-def principal_axes(mean: Tensor, count: int = 2) -> PrincipalAxes:
+def principal_axes(codes: Tensor, count: int = 2) -> PrincipalAxes:
     """The `count` principal directions of codes (N, L); two latents are left as they are."""
-    if mean.shape[1] == 2:
-        return PrincipalAxes(torch.zeros(2), torch.eye(2), mean.std(0))
-    centred = mean - mean.mean(0)
-    variance, directions = torch.linalg.eigh(centred.T @ centred / max(1, len(mean) - 1))
+    if codes.shape[1] == 2:
+        return PrincipalAxes(torch.zeros(2), torch.eye(2), codes.std(0))
+    centred = codes - codes.mean(0)
+    variance, directions = torch.linalg.eigh(centred.T @ centred / max(1, len(codes) - 1))
     return PrincipalAxes(
-        mean.mean(0), directions.flip(1)[:, :count].contiguous(), variance.flip(0)[:count].clamp_min(0).sqrt()
+        codes.mean(0), directions.flip(1)[:, :count].contiguous(), variance.flip(0)[:count].clamp_min(0).sqrt()
     )
 
 
 def knn_accuracy(train: Encoded, test: Encoded, neighbours: int = 15) -> float:
-    """Accuracy of the test codes' classes, told by the vote of their nearest training codes (Euclidean)."""
+    """Accuracy of the test codes' classes, predicted by the vote of their nearest training codes (Euclidean)."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    classifier = KNeighborsClassifier(neighbours).fit(train.mean.numpy(), train.labels.numpy())
-    return float(classifier.score(test.mean.numpy(), test.labels.numpy()))
+    classifier = KNeighborsClassifier(neighbours).fit(train.codes.numpy(), train.labels.numpy())
+    return float(classifier.score(test.codes.numpy(), test.labels.numpy()))
 
 
 def linear_probe_accuracy(train: Encoded, test: Encoded) -> float:
@@ -137,8 +154,8 @@ def linear_probe_accuracy(train: Encoded, test: Encoded) -> float:
     from sklearn.preprocessing import StandardScaler
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    probe.fit(train.mean.numpy(), train.labels.numpy())
-    return float(probe.score(test.mean.numpy(), test.labels.numpy()))
+    probe.fit(train.codes.numpy(), train.labels.numpy())
+    return float(probe.score(test.codes.numpy(), test.labels.numpy()))
 
 
 def inception_score(probabilities: Tensor) -> float:
@@ -152,11 +169,13 @@ def inception_score(probabilities: Tensor) -> float:
 
 
 def reconstruction_error(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Mean squared difference a pixel between an image and the picture of its posterior mean."""
+    """Mean squared difference a pixel, in grey levels of [0, 1], between an image and the decoded image of its code."""
+    pixels_of = vae.training_data.pixels
     total, pixels = 0.0, 0
     with evaluating(vae):
         for x, _ in loader:
             x = x.to(vae.device)
-            total += (vae.picture(vae.encode(x).mean) - x).square().sum(dtype=torch.float64).item()
+            shown = vae.decode_image(vae.posterior.code(vae.encode(x)))
+            total += (shown - pixels_of.denormalize(x)).square().sum(dtype=torch.float64).item()
             pixels += x.numel()
     return total / pixels

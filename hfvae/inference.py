@@ -1,7 +1,8 @@
 """What a trained VAE is for: generate, reconstruct, encode, interpolate.
 
-Every function leaves the model's train/eval state, its device and torch's global random state as it found them, and
-answers on the CPU. Randomness comes from `generator`; without one, from a fresh one seeded by the system.
+Images are grey, in [0, 1], also for models trained on standardised pixels. Every function leaves the model's train/eval
+state, its device and torch's global random state as it found them, and returns CPU tensors. Randomness comes from
+`generator`; without one, from a fresh one seeded by the system.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from .models import VAE, draw
+from .models import VAE
+from .sampling import rsample
 
 
 @contextmanager
@@ -37,31 +40,41 @@ def generate(
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Decode draws from the prior N(0, temperature^2 I), or given latents.
+    """Decode draws from the model's prior, or given latents.
 
     Args:
         vae: the model.
         num_samples: how many to draw; ignored where `z` is given.
         z: latents (N, latent_dim) to decode instead of drawing.
-        temperature: standard deviation of the draw, >= 0; below 1 the images are more typical and less varied.
+        temperature: factor of the prior's base noise, >= 0 (N(0, I) becomes N(0, temperature^2 I)); below 1 the images
+            are more typical and less varied.
         generator: source of the draw.
 
     Returns:
         (N, *image_shape), float, in [0, 1], on the CPU: lambda for the (continuous) Bernoulli, else the location.
 
     Raises:
-        TypeError, ValueError: latents of the wrong dtype or shape, a number or temperature that is none.
+        TypeError, ValueError: latents of the wrong dtype or shape, or a number or temperature out of range.
     """
-    if z is None:
-        if type(num_samples) is not int or num_samples < 1:
-            raise ValueError(f"num_samples must be a positive int, got {num_samples!r}")
-        if not 0 <= temperature < float("inf"):
-            raise ValueError(f"temperature must be >= 0 and finite, got {temperature}")
-        source = generator or fresh_generator()
-        shape = (num_samples, vae.latent_dim)
-        z = temperature * torch.randn(shape, generator=source, device=source.device, dtype=vae.dtype)
     with evaluating(vae):
-        return vae.picture(z.to(vae.device)).cpu()
+        z = sample_prior(vae, num_samples, temperature, generator) if z is None else z.to(vae.device)
+        return vae.decode_image(z).cpu()
+
+
+def sample_prior(
+    vae: VAE, num_samples: int, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draws from the model's prior, (num_samples, latent_dim), on its device; arguments as for `generate`."""
+    if type(num_samples) is not int or num_samples < 1:
+        raise ValueError(f"num_samples must be a positive int, got {num_samples!r}")
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be >= 0 and finite, got {temperature}")
+    return rsample(vae.prior, (num_samples,), generator or fresh_generator(), temperature)
+
+
+def encode_images(vae: VAE, images: Tensor) -> Distribution:
+    """q(z|x) of images (N, *image_shape) in [0, 1], on any device, of any float dtype; on the model's device."""
+    return vae.encode(vae.training_data.pixels.normalize(images.to(vae.device)))
 
 
 def reconstruct(vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch.Generator | None = None) -> Tensor:
@@ -70,16 +83,16 @@ def reconstruct(vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch
     Args:
         vae: the model.
         x: images (N, *image_shape), in [0, 1].
-        sample_mode: decode a draw from q(z|x) instead of its mean.
+        sample_mode: decode a draw from q(z|x) instead of the image's code, which is the mean of q(z|x).
         generator: source of that draw.
 
     Returns:
         Of x's shape, in [0, 1], on the CPU.
     """
     with evaluating(vae):
-        q = vae.encode(x.to(vae.device))
-        z = draw(q, generator or fresh_generator()) if sample_mode else q.mean
-        return vae.picture(z).cpu()
+        q = encode_images(vae, x)
+        z = rsample(q, (), generator or fresh_generator()) if sample_mode else vae.posterior.code(q)
+        return vae.decode_image(z).cpu()
 
 
 @overload
@@ -91,20 +104,22 @@ def encode_loader(vae: VAE, loader: Iterable[Any], return_targets: bool = False)
 
     Args:
         vae: the model.
-        loader: yields (images, targets), as `MNISTDataModule`'s loaders do.
+        loader: yields (images, targets), as `MNISTDataModule`'s loaders do, treated as the model was trained.
         return_targets: return the targets too.
 
     Returns:
-        z_mu (N, latent_dim), z_sigma (N, latent_dim) and, if asked for, targets (N,), on the CPU.
+        z_mu (N, latent_dim), z_sigma and, if asked for, targets (N,), on the CPU. z_sigma holds the standard deviations
+        (N, latent_dim) of a diagonal posterior, or the Cholesky factors (N, latent_dim, latent_dim) of the covariances
+        of a Gaussian that is not diagonal.
 
     Raises:
-        ValueError: a loader that yields nothing.
+        ValueError: a loader that yields nothing, or a posterior that has neither.
     """
     parts: list[tuple[Tensor, ...]] = []
     with evaluating(vae):
         for x, y in loader:
             q = vae.encode(x.to(vae.device))
-            parts.append((q.mean.cpu(), q.stddev.cpu(), y.cpu()))
+            parts.append((vae.posterior.code(q).cpu(), vae.posterior.scale(q).cpu(), y.cpu()))
     if not parts:
         raise ValueError("the loader yields no batch: there is nothing to encode")
     z_mu, z_sigma, y = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -112,12 +127,12 @@ def encode_loader(vae: VAE, loader: Iterable[Any], return_targets: bool = False)
 
 
 def interpolate(vae: VAE, x_a: Tensor, x_b: Tensor, steps: int = 10, spherical: bool = False) -> Tensor:
-    """Pictures on the way between two images' posterior means.
+    """Images on the path between two images' codes.
 
     Args:
         vae: the model.
         x_a, x_b: an image each, image_shape or (1, *image_shape), in [0, 1].
-        steps: number of pictures, at least 2; the first and last are the reconstructions of x_a and x_b.
+        steps: number of images, at least 2; the first and last are the reconstructions of x_a and x_b.
         spherical: move along the great circle instead of the straight line (Shoemake 1985; White 2016,
             https://arxiv.org/abs/1609.04468); codes of opposite direction have no such path and fall on the line.
 
@@ -128,10 +143,10 @@ def interpolate(vae: VAE, x_a: Tensor, x_b: Tensor, steps: int = 10, spherical: 
         raise ValueError(f"steps must be an int of at least 2, got {steps!r}")
     with evaluating(vae):
         ends = torch.stack([x.reshape(vae.image_shape) if x.shape == (1, *vae.image_shape) else x for x in (x_a, x_b)])
-        z_a, z_b = vae.encode(ends.to(vae.device)).mean
+        z_a, z_b = vae.posterior.code(encode_images(vae, ends))
         t = torch.linspace(0, 1, steps, device=z_a.device, dtype=z_a.dtype).unsqueeze(1)
         z = slerp(z_a, z_b, t) if spherical else torch.lerp(z_a, z_b, t)
-        return vae.picture(z).cpu()
+        return vae.decode_image(z).cpu()
 
 
 def slerp(z_a: Tensor, z_b: Tensor, t: Tensor) -> Tensor:

@@ -1,20 +1,23 @@
-"""The one table from `likelihood_type` to p(x|z).
+"""The table from `likelihood_type` to p(x|z), and everything that depends on the choice of one.
 
-A likelihood is a small module: its ``forward`` turns decoder outputs (B, C, H, W) into a distribution over images, and
-``picture`` says which of that distribution's parameters is worth looking at. Nothing outside this table asks for a
-likelihood by name.
+A likelihood is a module whose ``forward`` turns decoder outputs into a distribution over images. It also says how many
+decoder channels it needs, how grey images become its data, which image to show, what cards say about it, and what the
+page must apply to a decoder's outputs to show the same image.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
+from .arguments import choose
+from .datasets import Pixels
 from .distributions import ContinuousBernoulli
+from .networks import Shape
 
 LAMBDA_MIN = 1e-4
 """The continuous Bernoulli's lambda stays in [LAMBDA_MIN, 1 - LAMBDA_MIN] (Loaiza-Ganem & Cunningham 2019, sec. 5)."""
@@ -22,32 +25,63 @@ INITIAL_SIGMA = 0.2
 
 
 class Likelihood(nn.Module):
-    """p(x|z) as a function of decoder outputs.
+    """p(x|z) as a function of decoder outputs (B, channels_per_pixel * C, H, W), for images (B, C, H, W).
 
     Attributes:
-        unit_interval: whether images lie in [0, 1]; otherwise any real pixel is a possible one.
+        channels_per_pixel: decoder channels for each channel of the image.
+        unit_interval: whether pixels lie in [0, 1]; otherwise they may be any real number.
+        browser_function: what the page applies to the outputs of a decoder with one channel a pixel to show the same
+            image as `image`; None if the page cannot, and Python must decode.
+        protocol: what a metric's protocol adds to the treatment of the pixels, or "".
     """
 
+    channels_per_pixel = 1
     unit_interval = True
+    browser_function: Literal["sigmoid", "identity"] | None = None
+    protocol = ""
 
     @property
     def sigma(self) -> float | None:
-        """The scale of the pixel noise, where this likelihood has one."""
+        """The scale of the pixel noise, where this likelihood has a single one."""
         return None
 
-    def pixels(self, outputs: Tensor) -> Distribution:
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """(B, channels_per_pixel * C, H, W) -> a distribution with batch (B, C, H, W), one for each pixel."""
         raise NotImplementedError
 
-    def picture(self, outputs: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W) in [0, 1]: the image to show for these decoder outputs."""
+    def image(self, outputs: Tensor) -> Tensor:
+        """The image to show for these decoder outputs, (B, C, H, W), in the units of the model's pixels."""
         raise NotImplementedError
 
-    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Grey images x in [0, 1] as figures of this likelihood are measured: dequantised, (255 x + u) / 256."""
-        return (255 * x + torch.rand(x.shape, generator=generator).to(x)) / 256
+    def forward(self, outputs: Tensor) -> Independent:
+        """(B, channels_per_pixel * C, H, W) -> p(x|z): batch (B,), event (C, H, W)."""
+        return Independent(self.distribution(outputs), 3)
 
-    def check_range(self, x: Tensor) -> None:
-        """Refuse pixels outside the range of this likelihood's images."""
+    def evaluation_pixels(self, trained: Pixels) -> Pixels:
+        """The treatment that figures are measured with, for a model trained with the treatment `trained`.
+
+        Grey levels are dequantised, without which their density has no upper bound; standardised pixels stay as they
+        were trained.
+        """
+        return trained if trained.standardized else Pixels(dequantize=True)
+
+    def preprocess(self, images: Tensor, generator: Generator | None = None, trained: Pixels | None = None) -> Tensor:
+        """Images in [0, 1] on the CPU as figures are measured on them, with noise from `generator`."""
+        return self.evaluation_pixels(trained or Pixels()).apply(255 * images, generator)
+
+    def limits(self, pixels: Pixels) -> str:
+        """Sentences for the card on what the figures and images are, measured with the treatment `pixels`."""
+        return (
+            f"The density is that of {pixels.description}. Its figures depend on this treatment, and cannot be compared "
+            "with those of other likelihoods."
+        )
+
+    def validate_range(self, x: Tensor) -> None:
+        """Refuse pixels outside the range of this likelihood's images.
+
+        Raises:
+            ValueError: says which pixels are expected.
+        """
         if self.unit_interval:
             low, high = x.aminmax()
             if not (low >= 0 and high <= 1):  # NaN too
@@ -58,31 +92,40 @@ class Likelihood(nn.Module):
         elif not torch.isfinite(x).all():
             raise ValueError(f"{self} needs finite pixels, got NaN or infinity")
 
-    def check_support(self, x: Tensor) -> None:
-        """Refuse pixels that are in range, but that this likelihood gives no density to."""
+    def validate_support(self, x: Tensor) -> None:
+        """Refuse pixels that are in range but to which this likelihood gives no density.
 
-    def forward(self, outputs: Tensor) -> Independent:
-        """(B, C, H, W) -> p(x|z): batch (B,), event (C, H, W)."""
-        return Independent(self.pixels(outputs), 3)
+        Raises:
+            ValueError: says which pixels are expected.
+        """
 
     def __str__(self) -> str:
-        return f"the {next(name for name, kind in LIKELIHOODS.items() if kind is type(self))} likelihood"
+        name = next((name for name, kind in LIKELIHOODS.items() if kind is type(self)), type(self).__name__)
+        return f"the {name} likelihood"
 
 
 class BernoulliLikelihood(Likelihood):
     """Pixels in {0, 1}; decoder outputs are logits. Grey pixels are probabilities to binarise by, not targets."""
 
-    def pixels(self, outputs: Tensor) -> Distribution:
+    browser_function = "sigmoid"
+
+    def distribution(self, outputs: Tensor) -> Distribution:
         return Bernoulli(logits=outputs)
 
-    def picture(self, outputs: Tensor) -> Tensor:
+    def image(self, outputs: Tensor) -> Tensor:
         return torch.sigmoid(outputs)
 
-    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Grey images x in [0, 1], each pixel drawn as 0 or 1 with its grey level as the probability of 1."""
-        return (torch.rand(x.shape, generator=generator).to(x) < x).to(x)
+    def evaluation_pixels(self, trained: Pixels) -> Pixels:
+        """As trained, else dynamically binarised (Salakhutdinov & Murray 2008)."""
+        return trained if trained.binary else Pixels(binarize="dynamic")
 
-    def check_support(self, x: Tensor) -> None:
+    def limits(self, pixels: Pixels) -> str:
+        return (
+            f"The likelihood is that of {pixels.description}. Its figures cannot be compared with those of data binarised "
+            "in another way or of continuous data. Images show the probability of ink."
+        )
+
+    def validate_support(self, x: Tensor) -> None:
         if not ((x == 0) | (x == 1)).all():
             raise ValueError(
                 f"{self} needs pixels that are 0 or 1, got grey ones: binarise them "
@@ -93,22 +136,31 @@ class BernoulliLikelihood(Likelihood):
 class ContinuousBernoulliLikelihood(Likelihood):
     """Pixels in [0, 1]; decoder outputs are logits, kept where lambda is in [1e-4, 1 - 1e-4].
 
-    The picture is lambda, not the mean: even at the bound the mean of a black pixel is 0.11.
+    The image is lambda, not the mean: even at the bound the mean of a black pixel is 0.11.
     """
 
+    browser_function = "sigmoid"
     limit = math.log((1 - LAMBDA_MIN) / LAMBDA_MIN)
+    protocol = "lambda in [1e-4, 1 - 1e-4]"
 
-    def pixels(self, outputs: Tensor) -> ContinuousBernoulli:
+    def distribution(self, outputs: Tensor) -> ContinuousBernoulli:
         return ContinuousBernoulli(outputs, limit=self.limit)
 
-    def picture(self, outputs: Tensor) -> Tensor:
-        return self.pixels(outputs).probs
+    def image(self, outputs: Tensor) -> Tensor:
+        return self.distribution(outputs).probs
+
+    def limits(self, pixels: Pixels) -> str:
+        return (
+            f"The density is that of {pixels.description}, with lambda kept in [1e-4, 1 - 1e-4]. Its figures depend on "
+            "both, and cannot be compared with those of Bernoulli models. Images show lambda, not the mean."
+        )
 
 
 class LocationScaleLikelihood(Likelihood):
     """Real pixels around the decoder outputs, with one noise scale for all of them, learned or fixed."""
 
     unit_interval = False
+    browser_function = "identity"
     family: type[Normal] | type[Laplace]
 
     def __init__(self, sigma: float | None = None) -> None:
@@ -121,11 +173,14 @@ class LocationScaleLikelihood(Likelihood):
     def sigma(self) -> float:
         return self.log_sigma.exp().item() if self.fixed_sigma is None else self.fixed_sigma
 
-    def pixels(self, outputs: Tensor) -> Distribution:
+    def distribution(self, outputs: Tensor) -> Distribution:
         return self.family(outputs, self.log_sigma.exp() if self.fixed_sigma is None else self.fixed_sigma)
 
-    def picture(self, outputs: Tensor) -> Tensor:
-        return outputs.clamp(0, 1)
+    def image(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def limits(self, pixels: Pixels) -> str:
+        return f"{super().limits(pixels)} Images show the location parameter, clamped to [0, 1]."
 
 
 class GaussianLikelihood(LocationScaleLikelihood):
@@ -136,6 +191,7 @@ class LaplaceLikelihood(LocationScaleLikelihood):
     family = Laplace
 
 
+DEFAULT_LIKELIHOOD = "ContinuousBernoulli"
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "Bernoulli": BernoulliLikelihood,
     "ContinuousBernoulli": ContinuousBernoulliLikelihood,
@@ -150,10 +206,19 @@ def make_likelihood(likelihood_type: str, sigma: float | None = None) -> Likelih
     Raises:
         ValueError: an unknown name, or a sigma for a likelihood that has none.
     """
-    if not isinstance(likelihood_type, str) or likelihood_type not in LIKELIHOODS:
-        raise ValueError(f"likelihood_type must be one of {', '.join(LIKELIHOODS)}, got {likelihood_type!r}")
-    kind = LIKELIHOODS[likelihood_type]
-    options: dict[str, Any] = {} if sigma is None else {"sigma": sigma}
-    if options and not issubclass(kind, LocationScaleLikelihood):
+    kind = choose("likelihood_type", likelihood_type, LIKELIHOODS)
+    if sigma is None:
+        return kind()
+    if not issubclass(kind, LocationScaleLikelihood):
         raise ValueError(f"sigma is for Gaussian and Laplace; {likelihood_type} has no noise scale: leave it None")
-    return kind(**options)
+    return kind(sigma)
+
+
+def decoder_shape(likelihood_type: str, image_shape: Shape) -> Shape:
+    """The shape of the decoder outputs for the likelihood of that name and images of `image_shape`.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    channels, height, width = image_shape
+    return (choose("likelihood_type", likelihood_type, LIKELIHOODS).channels_per_pixel * channels, height, width)

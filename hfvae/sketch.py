@@ -2,7 +2,7 @@
 
 MNIST's digits were size-normalised into a 20x20 box with their aspect ratio kept, anti-aliased, and then shifted so
 that their centre of mass lies in the middle of a 28x28 field (LeCun, Bottou, Bengio & Haffner 1998, sec. III-A). A
-model trained on them has seen nothing else, so a drawing has to be treated the same way.
+model trained on them has seen nothing else, so a drawing has to be treated the same way. Other data sets fill a larger box.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ MIDDLE = 14
 _INK = 0.05  # pixels with less of the darkest pixel's ink than this do not count for the bounding box
 
 
-def to_digit(drawing: Tensor, light_ground: bool | None = None) -> Tensor | None:
-    """Fit a drawing into MNIST's frame.
+def to_digit(drawing: Tensor, light_ground: bool | None = None, box: int = BOX) -> Tensor | None:
+    """Fit a drawing into the frame of MNIST's images, or of another data set's.
 
     Args:
         drawing: (H, W), grey levels of any real or integer dtype and any range; light ink on a dark ground or dark
             ink on a light one. At most 4096 pixels a side.
-        light_ground: whether the ink is darker than its ground; None goes by the border, which is mostly ground.
+        light_ground: whether the ink is darker than its ground; None decides by the border, which is mostly ground.
+        box: side, in field pixels, of the square that the ink is fitted into (1 to 28).
 
     Returns:
-        (28, 28) float32 in [0, 1], ink 1 on ground 0, or None where there is no ink.
+        (28, 28) float32 in [0, 1], ink 1 on ground 0, or None if there is no ink.
 
     Raises:
-        TypeError: no tensor, or a complex one.
+        TypeError: not a tensor, or a complex one.
         ValueError: not two-dimensional, empty, too large, or with NaN or infinity in it.
     """
     ink = _ink(drawing, light_ground)
     peak = ink.max()
     if not peak > 0:
         return None
-    ink = _crop(ink / peak)
-    scale = max(ink.shape) / BOX
+    ink = _crop(ink / peak, box)
+    scale = max(ink.shape) / box
     digit = _resample(ink.sum(1), scale) @ ink @ _resample(ink.sum(0), scale).T
     return (digit / digit.max()).clamp(0, 1)
 
@@ -62,11 +63,11 @@ def _ink(drawing: Tensor, light_ground: bool | None) -> Tensor:
     return high - grey if light_ground else grey - low
 
 
-def _crop(ink: Tensor) -> Tensor:
+def _crop(ink: Tensor, box: int) -> Tensor:
     """The part of the drawing where its ink is, from edge to edge."""
     rows, columns = ((ink.amax(axis) > _INK).nonzero().flatten() for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    blur = max(1, round(max(ink.shape) / BOX))
+    blur = max(1, round(max(ink.shape) / box))
     return ink[_edges(ink.amax(1), blur), _edges(ink.amax(0), blur)]
 
 

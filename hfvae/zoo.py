@@ -1,4 +1,4 @@
-"""One door to every model: bundled, in a folder, or on a hub."""
+"""One function that loads every model: bundled, in a folder, or on a hub."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(
         token, cache_dir, local_files_only: as for ``huggingface_hub.hf_hub_download``.
 
     Raises:
-        hub.HubError: the model cannot be had; the message says why and what to try.
+        hub.HubError: the model cannot be loaded; the message says why and what to try.
 
     Example:
         >>> vae = load("mnist-conv-32d", device="cpu")
@@ -48,7 +48,7 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     """``"auto"`` as a device: CUDA where there is one, else the CPU.
 
     Raises:
-        ValueError: not a device, or a CUDA device where there is none.
+        ValueError: not a device, or a CUDA device on a machine without one.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,8 @@
-"""The Gradio app: `session` holds the models, `page` serves, each tab has a module of functions, `blocks` joins all."""
+"""The Gradio app.
+
+`registry` holds the loaded models, `server` serves, each folder is a tab with its Python, HTML and JavaScript, `shared`
+is what several tabs need, `api` has the named endpoints for programs, and `blocks` puts everything on the page.
+"""
 
 from .blocks import build_demo
 

@@ -1,4 +1,4 @@
-"""The app for programs: named endpoints for gradio_client and, with --mcp, tools for language models.
+"""Named endpoints for programs: for gradio_client and, with --mcp, as tools for language models.
 
 An image is rows of numbers from 0 (ground) to 1 (ink), 28 rows of 28, both ways.
 """
@@ -11,30 +11,29 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
-import torch
 from torch import Tensor
 
 from .. import inference, sketch
-from . import wire
-from .gate import Busy
-from .session import Session
+from . import serialization
+from .limiter import Busy
+from .registry import LoadedModel, ModelRegistry
 
 logger = logging.getLogger(__name__)
 
 Image = list[list[float]]
-MOST = 100
+MAX_IMAGES = 100
 """Images answered in one call."""
-LARGEST_DRAWING = 280
+MAX_DRAWING = 280
 
 
-def publish(session: Session) -> None:
+def publish(registry: ModelRegistry) -> None:
     """Add the named endpoints to the Blocks that is being built."""
-    for function in endpoints(session):
+    for function in endpoints(registry):
         gr.events.api(function, api_name=function.__name__, concurrency_limit=2)
 
 
-def endpoints(session: Session) -> list[Callable[..., Any]]:
-    """The functions for programs to call; what they refuse is a gr.Error with a sentence."""
+def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
+    """The functions for programs to call; a refusal is a gr.Error with a sentence."""
 
     def models() -> list[dict[str, Any]]:
         """List the variational autoencoders that this server has.
@@ -45,12 +44,12 @@ def endpoints(session: Session) -> list[Callable[..., Any]]:
         """
         return [
             {
-                "name": exhibit.name,
-                "latent_dim": exhibit.vae.latent_dim,
-                "likelihood_type": exhibit.vae.likelihood_type,
-                "active": exhibit.active,
+                "name": model.name,
+                "latent_dim": model.vae.latent_dim,
+                "likelihood_type": model.vae.likelihood_type,
+                "active": model.active,
             }
-            for exhibit in session.exhibits.values()
+            for model in registry.models.values()
         ]
 
     def generate(
@@ -72,19 +71,18 @@ def endpoints(session: Session) -> list[Callable[..., Any]]:
         Returns:
             The images, each 28 rows of 28 numbers from 0 (black ground) to 1 (white ink).
         """
-        vae = session.exhibit(model).vae
+        vae = registry.find(model).vae
         if z is not None:
-            points = wire.latents(z, "z", vae.latent_dim, MOST)
-        else:
-            count = wire.whole(num_samples, "num_samples", 1, MOST)
-            generator = inference.fresh_generator()
-            if seed is not None:
-                generator.manual_seed(wire.whole(seed, "seed", 0, 2**63 - 1))
-            points = wire.number(temperature, "temperature", 0, 10) * torch.randn(
-                count, vae.latent_dim, generator=generator
-            )
-        with session.gate:
-            return _rows(inference.generate(vae, z=points.to(vae.dtype)))
+            points = serialization.parse_latents(z, "z", vae.latent_dim, MAX_IMAGES).to(vae.dtype)
+            with registry.limiter:
+                return _rows(inference.generate(vae, z=points))
+        count = serialization.parse_int(num_samples, "num_samples", 1, MAX_IMAGES)
+        spread = serialization.parse_number(temperature, "temperature", 0, 10)
+        generator = inference.fresh_generator()
+        if seed is not None:
+            generator.manual_seed(serialization.parse_int(seed, "seed", 0, 2**63 - 1))
+        with registry.limiter:
+            return _rows(inference.generate(vae, count, temperature=spread, generator=generator))
 
     def encode(model: str, image: Image, drawing: bool = False) -> dict[str, list[float]]:
         """Find the latent point of an image of a handwritten digit.
@@ -95,13 +93,16 @@ def endpoints(session: Session) -> list[Callable[..., Any]]:
             drawing: True if the image is a drawing of any size up to 280 by 280, in any range: it is then framed first.
 
         Returns:
-            The posterior's mean (the latent point) and std (how sure the model is), latent_dim numbers each.
+            The posterior's mean (the latent point) and std (how uncertain the model is), latent_dim numbers each; std is
+            empty for a posterior that has none.
         """
-        vae = session.exhibit(model).vae
-        x = _image(image, "image", drawing)
-        with session.gate, inference.evaluating(vae):
-            q = vae.encode(x.to(vae.device, vae.dtype))
-        return {"mean": q.mean[0].tolist(), "std": q.stddev[0].tolist()}
+        found = registry.find(model)
+        x = _image(image, "image", drawing, found)
+        with registry.limiter, inference.evaluating(found.vae):
+            q = inference.encode_images(found.vae, x)
+            std = found.vae.posterior.marginal_std(q)
+            code = found.vae.posterior.code(q)
+        return {"mean": code[0].tolist(), "std": [] if std is None else std[0].tolist()}
 
     def reconstruct(model: str, image: Image, drawing: bool = False, sample: bool = False) -> Image:
         """Squeeze an image of a handwritten digit into its latents and draw it again from them.
@@ -115,10 +116,11 @@ def endpoints(session: Session) -> list[Callable[..., Any]]:
         Returns:
             28 rows of 28 numbers from 0 (ground) to 1 (ink).
         """
-        vae = session.exhibit(model).vae
-        x = _image(image, "image", drawing).to(vae.dtype)
-        with session.gate:
-            return _rows(inference.reconstruct(vae, x, wire.truth(sample, "sample")))[0]
+        found = registry.find(model)
+        x = _image(image, "image", drawing, found)
+        sampled = serialization.parse_bool(sample, "sample")
+        with registry.limiter:
+            return _rows(inference.reconstruct(found.vae, x, sampled))[0]
 
     def interpolate(
         model: str, image_a: Image, image_b: Image, steps: int = 10, spherical: bool = False, drawing: bool = False
@@ -136,18 +138,18 @@ def endpoints(session: Session) -> list[Callable[..., Any]]:
         Returns:
             The images on the way, each 28 rows of 28 numbers from 0 (ground) to 1 (ink).
         """
-        vae = session.exhibit(model).vae
-        x_a, x_b = _image(image_a, "image_a", drawing), _image(image_b, "image_b", drawing)
-        count = wire.whole(steps, "steps", 2, MOST)
-        great_circle = wire.truth(spherical, "spherical")
-        with session.gate:
-            return _rows(inference.interpolate(vae, x_a.to(vae.dtype), x_b.to(vae.dtype), count, great_circle))
+        found = registry.find(model)
+        x_a, x_b = (_image(x, name, drawing, found) for x, name in ((image_a, "image_a"), (image_b, "image_b")))
+        count = serialization.parse_int(steps, "steps", 2, MAX_IMAGES)
+        great_circle = serialization.parse_bool(spherical, "spherical")
+        with registry.limiter:
+            return _rows(inference.interpolate(found.vae, x_a, x_b, count, great_circle))
 
-    return [_in_words(function) for function in (models, generate, encode, reconstruct, interpolate)]
+    return [_with_errors(function) for function in (models, generate, encode, reconstruct, interpolate)]
 
 
-def _in_words(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose refusals reach the caller as sentences."""
+def _with_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose refusals reach the caller as gr.Error with their sentence."""
 
     @wraps(function)
     def answer(*positional: Any, **named: Any) -> Any:
@@ -160,17 +162,17 @@ def _in_words(function: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
-def _image(value: Any, name: str, drawing: bool) -> Tensor:
-    """(1, 1, 28, 28) in [0, 1]."""
-    picture = wire.rows(value, name, LARGEST_DRAWING)
-    if wire.truth(drawing, "drawing"):
-        digit = sketch.to_digit(picture)
-        if digit is None:
+def _image(value: Any, name: str, drawing: bool, model: LoadedModel) -> Tensor:
+    """(1, 1, 28, 28) in [0, 1], of the model's dtype."""
+    pixels = serialization.parse_rows(value, name, MAX_DRAWING)
+    if serialization.parse_bool(drawing, "drawing"):
+        framed = sketch.to_digit(pixels, box=model.vae.training_data.dataset.drawing_box)
+        if framed is None:
             raise ValueError(f"{name} is blank: there is nothing to frame")
-        return digit.view(1, 1, 28, 28)
-    if picture.shape != (28, 28) or picture.min() < 0 or picture.max() > 1:
-        raise ValueError(f"{name} must be 28 rows of 28 numbers from 0 to 1; for any other picture set drawing to true")
-    return picture.view(1, 1, 28, 28)
+        pixels = framed
+    if pixels.shape != (28, 28) or pixels.min() < 0 or pixels.max() > 1:
+        raise ValueError(f"{name} must be 28 rows of 28 numbers from 0 to 1; for any other image set drawing to true")
+    return pixels.view(1, 1, 28, 28).to(model.vae.dtype)
 
 
 def _rows(images: Tensor) -> list[Image]:

@@ -8,15 +8,16 @@ import gradio as gr
 
 from .. import hub
 from . import api
-from .decoder import decode, weights
-from .draw import digits, posterior, reconstruct
-from .latent_map import atlas
-from .page import Page
-from .session import Session
-from .sliders import animation
+from .draw.draw import class_examples, posterior, reconstruct
+from .latent_map.atlas import atlas
+from .registry import ModelRegistry
+from .server import App
+from .shared.decoding import decode, weights
+from .sliders.morph import animation
+from .sliders.prior import draws
 from .widget import widget
 
-POINT = [decode, weights, atlas]
+SHARED = [decode, weights, atlas]
 """What every widget needs to show the shared latent point."""
 
 
@@ -29,22 +30,22 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> gr.
 
     Raises:
         ValueError: a device that is not there.
-        hub.HubError: there is no model at all. A model that cannot be had costs a message in the page.
+        hub.HubError: there is no model at all. A single model that cannot be loaded costs a message in the page.
     """
-    session = Session(hub.bundled_names() if models is None else models, device)
-    with Page("hfvae") as demo:
-        widget("header", session, POINT)
+    registry = ModelRegistry(hub.bundled_names() if models is None else models, device)
+    with App("hfvae") as demo:
+        widget("header/header", registry, SHARED)
         with gr.Tabs():
             with gr.Tab("Draw"):
-                widget("draw", session, [*POINT, reconstruct, posterior, digits])
+                widget("draw/draw", registry, [*SHARED, reconstruct, posterior, class_examples])
             with gr.Tab("Sliders"):
-                widget("sliders", session, POINT)
-                widget("morph", session, [*POINT, animation])
-                widget("prior", session, POINT)
+                widget("sliders/sliders", registry, [*SHARED, draws])
+                widget("sliders/morph", registry, [*SHARED, animation])
+                widget("sliders/prior", registry, [*SHARED, draws])
             with gr.Tab("Latent map"):
-                widget("map", session, POINT)
+                widget("latent_map/map", registry, SHARED)
         with gr.Accordion("Model card", open=False, elem_id="card"):
-            for number, exhibit in enumerate(session.exhibits.values()):
-                gr.Markdown(exhibit.card, elem_id=f"card-{number}", header_links=False)
-        api.publish(session)
+            for number, model in enumerate(registry.models.values()):
+                gr.Markdown(model.card, elem_id=f"card-{number}", header_links=False)
+        api.publish(registry)
     return demo

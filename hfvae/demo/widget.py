@@ -1,6 +1,6 @@
-"""A widget: a gr.HTML with its markup, its script and the Python functions the script may call.
+"""A widget: a gr.HTML with its markup, its script and the Python functions that the script may call.
 
-A page calls these as Gradio's server functions: they wait in no queue, appear in no API page and take one JSON value.
+The page calls these as Gradio's server functions: they bypass the queue, appear in no API page and take one JSON value.
 """
 
 from __future__ import annotations
@@ -12,33 +12,37 @@ from typing import Any
 
 import gradio as gr
 
-from .gate import Busy
-from .session import Session
+from .limiter import Busy
+from .registry import ModelRegistry
 
 logger = logging.getLogger(__name__)
 
-Function = Callable[[Session, dict[str, Any]], dict[str, Any]]
-ASSETS = Path(__file__).parent / "assets"
-SHARED = ("core", "decoder", "atlas")
-"""Scripts that come before each widget's own; whichever widget is there first sets them up for all."""
+Function = Callable[[ModelRegistry, dict[str, Any]], dict[str, Any]]
+FOLDER = Path(__file__).parent
+PRELUDE = """
+const hf = window.hfvae;
+const find = (selector) => element.querySelector(selector);
+hf.init(props.models, server, element);
+"""
+"""What each widget's script begins with; `server.App` sends the shared scripts, which define `window.hfvae`."""
 
 
-def widget(name: str, session: Session, functions: Sequence[Function]) -> gr.HTML:
-    """The widget of assets/`name`.html and assets/`name`.js, which may call `functions`."""
+def widget(path: str, registry: ModelRegistry, functions: Sequence[Function]) -> gr.HTML:
+    """The widget of `path`.html and `path`.js, relative to this folder, which may call `functions`."""
     return gr.HTML(
-        html_template=_asset(f"{name}.html"),
-        css_template=_asset("style.css"),
-        js_on_load="".join(_asset(f"{script}.js") for script in (*SHARED, name)),
-        server_functions=[answering(function, session) for function in functions],
+        html_template=_read(f"{path}.html"),
+        css_template=_read("shared/style.css"),
+        js_on_load=PRELUDE + _read(f"{path}.js"),
+        server_functions=[answering(function, registry) for function in functions],
         apply_default_css=False,
-        elem_id=f"{name}-widget",
-        models=session.describe(),
-        problems=session.problems,
+        elem_id=f"{Path(path).name}-widget",
+        models=registry.describe(),
+        problems=registry.problems,
     )
 
 
-def answering(function: Function, session: Session) -> Callable[[Any], dict[str, Any]]:
-    """`function` for anyone to call: what it refuses is {error: sentence} and a line in the log, not a bare HTTP 500.
+def answering(function: Function, registry: ModelRegistry) -> Callable[[Any], dict[str, Any]]:
+    """`function` as an open endpoint: a refusal is {error: sentence} and a line in the log, instead of a bare HTTP 500.
 
     A caller who may ask again, since the models were busy, is told so by {busy: true}.
     """
@@ -47,7 +51,7 @@ def answering(function: Function, session: Session) -> Callable[[Any], dict[str,
         try:
             if not isinstance(request, dict):
                 raise ValueError("a request must be an object")
-            return function(session, request)
+            return function(registry, request)
         except Busy as error:
             logger.warning("%s: %s", function.__name__, error)
             return {"error": str(error), "busy": True}
@@ -59,5 +63,5 @@ def answering(function: Function, session: Session) -> Callable[[Any], dict[str,
     return answer
 
 
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+def _read(path: str) -> str:
+    return (FOLDER / path).read_text(encoding="utf-8")

@@ -1,0 +1,49 @@
+"""The commands: ``hfvae app``, ``fit``, ``evaluate`` and ``push``, which `app.py` and `train/*.py` call as well."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+"""The folder that holds the package: of a clone, the one with `configs/` and `requirements.txt`."""
+COMMANDS = {
+    "app": "serve the app",
+    "fit": "train a model",
+    "evaluate": "measure a model and write its card",
+    "push": "publish a model",
+}
+
+
+def main() -> None:
+    """Run the command that the first argument names; the module of that name parses the others."""
+    name, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if name not in COMMANDS:
+        listing = "\n".join(f"  hfvae {command:10} {text}" for command, text in COMMANDS.items())
+        asked = name in ("", "-h", "--help")
+        print(f"{'' if asked else f'hfvae has no command {name}. '}The commands, each with its own --help:\n{listing}")
+        sys.exit(0 if asked else 2)
+    import_module(f".{name}", __package__).main(arguments)
+
+
+def add_extension_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--extension`` to a command that loads models."""
+    parser.add_argument(
+        "--extension",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="Python module to import first, which adds priors, likelihoods, data sets or model classes; may be repeated",
+    )
+
+
+def import_extensions(modules: Sequence[str]) -> None:
+    """Import modules by name, also from the working directory."""
+    if modules and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        import_module(module)

@@ -1,0 +1,49 @@
+"""Serve the app: draw digits, move latents, walk the latent map."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from collections.abc import Sequence
+
+import torch
+
+from ..demo import build_demo
+from ..hub import HubError
+from . import add_extension_option, import_extensions
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the app and serve it, as `arguments` (None: the command line's) say."""
+    parser = argparse.ArgumentParser(
+        description="Draw digits, move latents, walk the latent map.",
+        epilog="Without --model, $HFVAE_MODELS (separated by commas or spaces) names the models, else the bundled ones "
+        "are shown. Behind a proxy, $GRADIO_ROOT_PATH is the path under which visitors find the app.",
+    )
+    parser.add_argument(
+        "--model", action="append", metavar="DIR_OR_REPO", help="folder, bundled name or user/name; may be repeated"
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where the models run")
+    parser.add_argument("--host", help="address to listen on (default: $GRADIO_SERVER_NAME, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: $GRADIO_SERVER_PORT, else 7860 or next)")
+    parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
+    parser.add_argument("--mcp", action="store_true", help="offer the endpoints as tools for language models, too")
+    add_extension_option(parser)
+    options = parser.parse_args(arguments)
+    import_extensions(options.extension)
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        parser.exit(1, '--mcp needs the package mcp: pip install "gradio[mcp]"\n')
+    torch.set_num_threads(1)  # one image is too little work for several threads, and visitors come in parallel
+    models = options.model or os.environ.get("HFVAE_MODELS", "").replace(",", " ").split() or None
+    try:
+        demo = build_demo(models, options.device)
+    except (HubError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    demo.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share,
+        mcp_server=options.mcp or None,  # None: $GRADIO_MCP_SERVER decides
+    )
+

@@ -1,0 +1,247 @@
+"""Measure a model by the protocol of its likelihood and data set; write metrics.json, figures and the model card.
+
+    python train/evaluate.py --model runs/mnist_dense/pretrained
+    python train/evaluate.py --model user/name --num_samples 5000
+
+A model is measured on the test images of the data set that it was trained on: with a Bernoulli likelihood on one
+dynamic binarisation of them, else on their dequantised grey levels, unless it was trained on standardised ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import classifier, evaluation, hub, plots
+from ..data import MNISTDataModule
+from ..inference import generate, reconstruct
+from ..models import VAE, ELBOTerms
+from ..sampling import moments
+from ..version import __version__
+from ..zoo import pick_device
+from . import add_extension_option, import_extensions
+from .allocator import keep_freed_memory
+
+NEIGHBOURS = 15
+SAMPLES, BATCH = 10_000, 500
+NATS = "nats per image"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the model that `arguments` (None: the command line's) name."""
+    parser = argparse.ArgumentParser(description="Measure a model; write metrics.json, figures and the model card.")
+    parser.add_argument("--model", required=True, metavar="DIR_OR_REPO", help="folder, bundled name or user/name")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub repository")
+    parser.add_argument("--data_dir", help="the folder above MNIST/raw (default: $HFVAE_DATA_DIR, else data)")
+    parser.add_argument("--num_samples", type=int, default=1000, help="importance samples an image")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise in the data and of the latent draws")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--nll_precision",
+        default="32",
+        choices=["32", "bf16"],
+        help="of the decoder under importance samples: bf16 takes a third of the time where the hardware has it",
+    )
+    parser.add_argument("--output", help="where to write (default: the model's folder; for a repo, runs/user--name)")
+    add_extension_option(parser)
+    options = parser.parse_args(arguments)
+    import_extensions(options.extension)
+    keep_freed_memory()
+    try:
+        if options.num_samples < 1:
+            raise ValueError(f"--num_samples must be at least 1, got {options.num_samples}")
+        folder = evaluate(options)
+    except (hub.HubError, FileNotFoundError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    print(f"\nWrote {folder / hub.METRICS}, {folder / hub.FIGURES} and {folder / hub.CARD}. Next:")
+    print(f"  python train/push.py --model {folder} --repo_id user/name")
+
+
+def evaluate(options: argparse.Namespace) -> Path:
+    """Measure, draw and write; returns the folder written to."""
+    source = hub.ModelSource(options.model, revision=options.revision)
+    vae = VAE.from_pretrained(options.model, revision=options.revision, device=pick_device(options.device))
+    vae.to(memory_format=torch.channels_last)  # twice as fast through convolutions on a CPU
+    folder = Path(options.output) if options.output else source.folder
+    if folder is None:
+        folder = Path("runs") / options.model.replace("/", "--")
+    data = evaluation_data(vae, options.data_dir, options.seed)
+    test = evaluation.encode_dataset(vae, data.test_dataloader())
+    terms = evaluation.image_bounds(vae, data.test_dataloader(), options.seed)
+    metrics = measure(vae, data, test, terms, options)
+    for metric in metrics.values():
+        if isinstance(metric["value"], int | float):
+            print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
+    if folder != source.folder:
+        vae.save_pretrained(folder)
+    hub.write_latents(folder, hub.Latents(test.codes, test.labels, terms.elbo))
+    record = {
+        "command": f"python train/evaluate.py --model {options.model} --num_samples {options.num_samples}"
+        + (" --nll_precision bf16" if options.nll_precision == "bf16" else ""),
+        "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
+        "seed": options.seed,
+        "versions": {"hfvae": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "metrics": metrics,
+    }
+    hub.write_json(folder / hub.METRICS, record)
+    draw_figures(vae, data, test, folder / hub.FIGURES)
+    hub.write_card(folder, vae.facts())
+    return folder
+
+
+def evaluation_data(vae: VAE, data_dir: str | None, seed: int) -> MNISTDataModule:
+    """The data set that the model was trained on, with its likelihood's treatment of pixels; set up.
+
+    Raises:
+        ValueError: a data set that nobody can read here, or one whose images the model does not take.
+        FileNotFoundError: its files are not there and cannot be downloaded.
+    """
+    dataset, trained = vae.training_data.dataset, vae.training_data.pixels
+    if dataset.image_shape != vae.image_shape:
+        raise ValueError(f"the model takes images of shape {vae.image_shape}, and those of {dataset.name} are not")
+    pixels = vae.likelihood.evaluation_pixels(trained)
+    data = MNISTDataModule(data_dir, dataset.name, batch_size=64, seed=seed, **asdict(pixels))
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def measure(
+    vae: VAE,
+    data: MNISTDataModule,
+    test: evaluation.Encoded,
+    terms: ELBOTerms,
+    options: argparse.Namespace,
+) -> dict[str, dict[str, Any]]:
+    """Every figure with its unit and protocol; a figure that this model does not have is None, with the reason."""
+    loader = data.test_dataloader()
+    images, pixels = f"{len(test.labels):,} test images", data.record.pixels.protocol
+    likelihood = ", ".join(part for part in (images, pixels, vae.likelihood.protocol, f"seed {options.seed}") if part)
+    codes = f"posterior means of {images} ({pixels})"
+    one_draw = f"{likelihood}, one posterior draw an image"
+    exact = evaluation.rate_is_exact(vae, next(iter(loader))[0])
+    rate = f"KL(q(z|x) || p(z)) in closed form; {likelihood}" if exact else f"log q(z|x) - log p(z); {one_draw}"
+    mean = terms.mean()
+
+    return {
+        "elbo": metric("ELBO", mean.elbo.item(), NATS, one_draw),
+        "rate": metric("Rate", mean.rate.item(), NATS, rate),
+        "distortion": metric("Distortion", mean.distortion.item(), NATS, one_draw),
+        "nll": measure_nll(vae, data, likelihood, options),
+        "active_units": metric(
+            "Active units",
+            int(evaluation.active_units(test.codes).sum()),
+            f"of {vae.latent_dim}",
+            f"variance of the mean above {evaluation.ACTIVE_VARIANCE}; {codes}",
+        ),
+        "latent_kl": metric(
+            "KL of each latent",
+            None if test.latent_kl is None else test.latent_kl.tolist(),
+            NATS,
+            codes if test.latent_kl is not None else "posterior or prior do not factorise over the latents",
+        ),
+        **measure_classes(vae, data, test, codes),
+        "inception_score": measure_inception_score(vae, options.seed),
+        "reconstruction_mse": metric(
+            "Reconstruction error",
+            evaluation.reconstruction_error(vae, loader),
+            "mean squared, a pixel",
+            f"decoded image of the posterior mean against {images} ({pixels})",
+        ),
+    }
+
+
+def metric(name: str, value: float | list[float] | None, unit: str, protocol: str) -> dict[str, Any]:
+    """An entry of metrics.json."""
+    return {"name": name, "value": value, "unit": unit, "protocol": protocol}
+
+
+def measure_nll(vae: VAE, data: MNISTDataModule, likelihood: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The importance-weighted NLL of the test images."""
+    halved = options.nll_precision == "bf16"
+    with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
+        nll = evaluation.mean_nll(vae, data.test_dataloader(), options.num_samples, options.seed)
+    weighted = f"importance-weighted, {options.num_samples} samples an image"
+    return metric(
+        "NLL", nll.item(), NATS, f"{likelihood}, {weighted}" + (", networks in bfloat16" if halved else "")
+    )
+
+
+def measure_classes(
+    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, codes: str
+) -> dict[str, dict[str, Any]]:
+    """How well the classes can be told from the codes."""
+    train = evaluation.encode_dataset(vae, data.plain_train_dataloader())
+    count = len(train.labels)
+    if len(train.labels.unique()) < 2 or count < NEIGHBOURS:
+        reason = f"{count:,} training images of {len(train.labels.unique())} classes do not suffice"
+        names = {"knn_accuracy": f"{NEIGHBOURS}-NN accuracy", "probe_accuracy": "Linear-probe accuracy"}
+        return {key: metric(name, None, "", reason) for key, name in names.items()}
+    return {
+        "knn_accuracy": metric(
+            f"{NEIGHBOURS}-NN accuracy",
+            evaluation.knn_accuracy(train, test, NEIGHBOURS),
+            "",
+            f"{codes}, {count:,} training codes as neighbours",
+        ),
+        "probe_accuracy": metric(
+            "Linear-probe accuracy",
+            evaluation.linear_probe_accuracy(train, test),
+            "",
+            f"logistic regression on {count:,} standardised training codes; {codes}",
+        ),
+    }
+
+
+def measure_inception_score(vae: VAE, seed: int) -> dict[str, Any]:
+    """The inception score of decoded prior draws, where there is a classifier of the data set."""
+    dataset, name = vae.training_data.dataset, "Inception score"
+    if dataset.classifier is None:
+        return metric(name, None, "", f"there is no classifier of {dataset.name} to judge samples")
+    judge = classifier.load(classifier.WEIGHTS.with_name(dataset.classifier))
+    generator = torch.Generator().manual_seed(seed)
+    batches = (generate(vae, BATCH, generator=generator) for _ in range(SAMPLES // BATCH))
+    score = evaluation.inception_score(torch.cat([classifier.probabilities(judge, batch) for batch in batches]))
+    drawn = f"decoded images of {SAMPLES:,} draws from the prior, seed {seed}"
+    return metric(name, score, f"of {len(dataset.class_names)}", f"{drawn}, judged by {dataset.classifier}")
+
+
+def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, folder: Path) -> None:
+    """reconstructions, samples, latents and traversals, as PNG."""
+    folder.mkdir(exist_ok=True)
+    batch, _ = next(iter(data.test_dataloader()))
+    dataset, pixels = vae.training_data.dataset, vae.training_data.pixels
+    x = pixels.denormalize(batch[:12]).clamp(0, 1)
+    figures = {
+        "reconstructions": plots.reconstructions(x, reconstruct(vae, x)),
+        "samples": plots.image_grid(generate(vae, 60, generator=torch.Generator().manual_seed(0)), columns=12),
+        "traversals": plots.image_grid(generate(vae, z=traversals(vae, test.codes)), columns=11),
+    }
+    if vae.latent_dim > 1:
+        points = evaluation.principal_axes(test.codes).project(test.codes)
+        axes = ("z1", "z2") if vae.latent_dim == 2 else ("principal direction 1", "principal direction 2")
+        figures["latents"] = plots.latent_scatter(points, test.labels, dataset.class_names, axes, dataset.item)
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=80)
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the bytes
+
+
+def traversals(vae: VAE, codes: Tensor, rows: int = 6, steps: int = 11) -> Tensor:
+    """Latents (rows * steps, latent_dim): each of the most active ones moves by three standard deviations of the prior
+    around its mean, the others staying there."""
+    with evaluation.evaluating(vae):
+        mean, std = (moment.cpu() for moment in moments(vae.prior))
+    ranked = codes.var(0).argsort(descending=True)[:rows]
+    z = mean.repeat(len(ranked), steps, 1)
+    for row, latent in enumerate(ranked):
+        z[row, :, latent] += std[latent] * torch.linspace(-3, 3, steps)
+    return z.flatten(0, 1)

@@ -1,0 +1,194 @@
+"""Train a VAE and export it as a hub folder.
+
+    python train/fit.py                                     the dense recipe, configs/mnist_dense.yaml
+    python train/fit.py --config configs/mnist_conv.yaml    another recipe
+    python train/fit.py --trainer.max_epochs 5              any setting can be overridden; --help lists them
+    python train/fit.py --data.dataset FashionMNIST         another data set
+    python train/fit.py --ckpt_path last                    go on where the last run stopped
+
+All that a run writes is under --trainer.default_root_dir (runs/<recipe>): logs/, checkpoints/ and pretrained/.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from .. import evaluation, hub
+from ..data import MNISTDataModule
+from ..models import VAE
+from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
+from . import REPOSITORY, import_extensions
+from .allocator import keep_freed_memory
+
+DEFAULT_RECIPE = "configs/mnist_dense.yaml"
+
+
+class FitCLI(LightningCLI):
+    """Settings for model, data and trainer from YAML and the command line, and one root folder for all outputs."""
+
+    root: Path
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint to go on from, or 'last'")
+        parser.add_argument(
+            "--weights_dtype",
+            type=Literal["float32", "float16"],
+            default="float32",
+            help="how the exported weights are stored",
+        )
+        parser.add_argument(
+            "--extension", type=list[str], default=[], help="Python modules to import first, as for the other commands"
+        )
+
+    def before_instantiate_classes(self) -> None:
+        import_extensions(self.config.extension)
+        recipe = Path(str(self.config.config[0])).stem
+        self.root = Path(self.config.trainer.default_root_dir or Path("runs") / recipe)
+        self.config.trainer.default_root_dir = str(self.root)
+
+    def instantiate_trainer(self, **kwargs: object):  # type: ignore[no-untyped-def]
+        settings = self.config_init.trainer
+        if settings.precision is None:
+            settings.precision = default_precision()
+        folder = self.root / "checkpoints"
+        self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
+        if settings.logger is None:
+            done = self.resumed.step if self.resumed else 0
+            # what an interrupted run logged beyond its checkpoint is logged again
+            settings.logger = TensorBoardLogger(self.root, name="logs", version="", purge_step=done)
+        self.checkpoints = ModelCheckpoint(
+            folder, filename="best", monitor="val/bound", mode="max", save_last=True, enable_version_counter=False
+        )
+        self.timer = Timer()  # its state, kept in checkpoints, counts the time before a resumption too
+        own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), LogImages()]
+        callbacks, plugins = as_list(settings.callbacks), as_list(settings.plugins)
+        return super().instantiate_trainer(
+            callbacks=[*own, *callbacks], plugins=[*plugins, AtomicCheckpointIO()], **kwargs
+        )
+
+
+def as_list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [] if given is None else [given]
+
+
+def checkpoint_to_resume(asked: str | None, last: Path) -> hub.Checkpoint | None:
+    """The checkpoint to go on from; None starts afresh.
+
+    Raises:
+        hub.HubError: no such file, or not a checkpoint of this project.
+    """
+    if asked is None or (asked == "last" and not last.exists()):
+        return None
+    return hub.read_checkpoint(last if asked == "last" else asked)
+
+
+def require_same_model(cli: FitCLI) -> None:
+    """Refuse to go on with another model than the one that was begun."""
+    begun, vae = cli.resumed, cli.model.vae
+    if begun is None:
+        return
+    with torch.device("meta"):  # the arguments with the defaults of those that the checkpoint does not name
+        same = begun.model_class == type(vae).__name__ and type(vae)(**begun.arguments).config == vae.config
+    if not same:
+        raise ValueError(
+            f"{begun.path} holds a {begun.model_class} with {begun.arguments}, and this run is about a "
+            f"{type(vae).__name__} with {vae.config}: give the settings it was begun with, or leave --ckpt_path out to "
+            "begin anew"
+        )
+
+
+def code_commit() -> str | None:
+    """The commit of this code, with "-dirty" if files differ from it; None outside a git repository."""
+    if not (REPOSITORY / "pyproject.toml").is_file():  # an installed package, perhaps inside somebody else's repository
+        return None
+    git = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def default_precision() -> str:
+    """bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    return "bf16-mixed" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32-true"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as `arguments` (None: the command line's) say, and export the best model."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not any(argument.split("=")[0] in ("--config", "-c") for argument in given):
+        recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
+        given[:0] = ["--config", recipe]
+    keep_freed_memory()
+    try:
+        cli = FitCLI(
+            VAETraining,
+            MNISTDataModule,
+            run=False,
+            args=given,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
+        )
+        require_same_model(cli)
+        cli.datamodule.prepare_data()
+    except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
+        sys.exit(str(error))
+    try:
+        resumed = cli.resumed.path if cli.resumed else None
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
+        if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
+            export(cli, shlex.join(["python", "train/fit.py", *given]))
+    except (Diverged, hub.HubError) as error:
+        sys.exit(f"Stopped: {error}")
+    except OSError as error:  # a full disk, a folder that is read-only
+        sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")
+
+
+@rank_zero_only
+def export(cli: FitCLI, command: str) -> None:
+    """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
+    folder = cli.root / "pretrained"
+    vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
+    vae.to(getattr(torch, cli.config.weights_dtype)).save_pretrained(folder)
+    vae = VAE.from_pretrained(folder)
+    cli.datamodule.setup("test")
+    encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())
+    elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
+    hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo))
+    training = {
+        "command": command,
+        "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
+        "images": len(cli.datamodule.train_set),
+        "epochs": cli.trainer.current_epoch,
+        "minutes": round(cli.timer.time_elapsed() / 60, 1),
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU, {torch.get_num_threads()} threads",
+        "precision": cli.trainer.precision,
+        "commit": code_commit(),
+    }
+    hub.write_json(folder / hub.TRAINING, training)
+    hub.write_card(folder, vae.facts())
+    print(
+        f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
+        f"  python app.py --model {folder}\n"
+        f"  python train/evaluate.py --model {folder}\n"
+        f"  tensorboard --logdir {cli.root / 'logs'}"
+    )
+

@@ -1,0 +1,135 @@
+"""Publish an evaluated model, and optionally a Space that shows it.
+
+python train/push.py --model runs/mnist_conv/pretrained --repo_id user/name --tag v1
+python train/push.py --model runs/mnist_conv/pretrained --repo_id user/name --space user/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # huggingface_hub reads it when it is imported
+
+from huggingface_hub import constants
+
+from .. import hub
+from ..models import VAE
+from ..version import __version__
+from . import REPOSITORY, add_extension_option, import_extensions
+
+TRAINING_ONLY = {"data.py", "plots.py", "classifier.py", "training", "fit.py", "evaluate.py", "push.py", "allocator.py"}
+"""Modules and folders of the package that a Space does not need."""
+TRAINING_REQUIREMENTS = "# What train/ needs besides."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Publish as `arguments` (None: the command line's) say."""
+    parser = argparse.ArgumentParser(description="Publish an evaluated model, and optionally a Space that shows it.")
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of an evaluated model, or a bundled name")
+    parser.add_argument("--repo_id", required=True, help="where to publish it: user/name")
+    parser.add_argument("--private", action="store_true", default=None, help="make the repository private")
+    parser.add_argument("--revision", help="branch to commit to, made if missing (default: main)")
+    parser.add_argument("--tag", help="tag to put on the commit")
+    parser.add_argument("--message", default="Publish with hfvae", help="commit message")
+    parser.add_argument("--space", metavar="USER/SPACE", help="publish the app too, as a Space that loads this model")
+    add_extension_option(parser)
+    options = parser.parse_args(arguments)
+    import_extensions(options.extension)
+    try:
+        publish_model(options)
+        if options.space:
+            publish_space(options)
+    except hub.HubError as error:
+        parser.exit(1, f"{error}\n")
+
+
+def publish_model(options: argparse.Namespace) -> None:
+    """Check and send the model's folder."""
+    folder = hub.ModelSource(options.model).folder
+    if folder is None:
+        raise hub.NotFoundError(f"{options.model} is no folder: train/fit.py prints the one it exported to")
+    with hub.model_files(VAE.from_pretrained(folder), options.repo_id, folder) as files:
+        announce(files, options.repo_id)
+        address = hub.push(
+            files,
+            options.repo_id,
+            message=options.message,
+            private=options.private,
+            revision=options.revision,
+            tag=options.tag,
+        )
+    at = options.tag or options.revision
+    revision = f', revision="{at}"' if at else ""
+    print(f'Sent to {address}\nLoad it with hfvae.load("{options.repo_id}"{revision})')
+
+
+def publish_space(options: argparse.Namespace) -> None:
+    """Send the app, without any model, to a Space that loads the published one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = space_files(Path(scratch), options.space, options.repo_id)
+        announce(files, options.space)
+        address = hub.push(
+            files,
+            options.space,
+            message=options.message,
+            repo_type="space",
+            private=options.private,
+            variables={"HFVAE_MODELS": options.repo_id},
+        )
+    print(f"Sent to {address}")
+    if options.private:
+        print("A private model needs a secret HF_TOKEN in the Space's settings")
+
+
+def space_files(scratch: Path, space: str, model: str) -> dict[str, Path]:
+    """What a Space needs to run the app: no training, no tests, no bundled models."""
+    import gradio
+
+    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    needed, _, _ = requirements.partition(TRAINING_REQUIREMENTS)
+    (scratch / "requirements.txt").write_text(needed, encoding="utf-8")
+    (scratch / "README.md").write_text(
+        f"""---
+title: {space.split("/")[-1]}
+emoji: ✍️
+colorFrom: gray
+colorTo: blue
+sdk: gradio
+sdk_version: {gradio.__version__}
+app_file: app.py
+python_version: "3.11"
+license: mit
+models:
+- {model}
+tags:
+- vae
+- mnist
+---
+
+Draw digits, move latents and walk the latent map of [{model}]({constants.ENDPOINT}/{model}), with hfvae {__version__}.
+Its variable `HFVAE_MODELS` names the models to load, separated by commas.
+""",
+        encoding="utf-8",
+    )
+    package = REPOSITORY / "hfvae"
+    kinds = {".py", ".js", ".html", ".css", ".md"}
+    parts = {path: path.relative_to(package).parts for path in sorted(package.rglob("*")) if path.suffix in kinds}
+    files = {
+        path.relative_to(REPOSITORY).as_posix(): path
+        for path, names in parts.items()
+        if not {"pretrained", *TRAINING_ONLY} & set(names)
+    }
+    files["app.py"] = REPOSITORY / "app.py"
+    return files | {path.name: path for path in scratch.iterdir()}
+
+
+def announce(files: Mapping[str, Path], repo_id: str) -> None:
+    """Print what is about to be sent."""
+    print(f"To {repo_id}:")
+    for name, path in files.items():
+        print(f"  {name:40} {path.stat().st_size:>12,} bytes")
+

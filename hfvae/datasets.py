@@ -1,0 +1,307 @@
+"""Data sets as records of facts, and the treatment that turns their grey levels into a model's pixels.
+
+The table `DATASETS` holds the data sets that `MNISTDataModule` can read through torchvision. A model folder holds its
+data set's whole record, so that a model trained on any other data loads with its class names and its source.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from .networks import Shape
+
+GREY_LEVELS = 256
+MAX_CLASSES = 256
+MAX_TEXT = 200
+DRAWING_FIELD = 28
+LOCAL_FIELDS = ("test_file", "classifier")
+"""Fields of a record that name files of this machine; a model folder neither holds nor sets them."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Facts about a data set of images.
+
+    Attributes:
+        name: what `MNISTDataModule(dataset=...)` and model cards call it.
+        image_shape: (channels, height, width).
+        class_names: what the labels 0, 1, ... stand for; empty if unknown.
+        item: the noun for one image, in the singular ("digit").
+        hub_id: id of the data set on the hub, for the card; None if it has none.
+        license: licence of the data; None if unknown.
+        train_size, test_size: numbers of images, the validation images counted among the training images; None if
+            unknown.
+        drawing_box: side, in pixels, of the box into which the data set fits its items (see `hfvae.sketch`).
+        test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file, or
+            it does not hold them upright.
+        classifier: file beside `hfvae/classifier.py` with the weights that judge samples; None if there is none.
+    """
+
+    name: str
+    image_shape: Shape
+    class_names: tuple[str, ...] = ()
+    item: str = "image"
+    hub_id: str | None = None
+    license: str | None = None
+    train_size: int | None = None
+    test_size: int | None = None
+    drawing_box: int = 20
+    test_file: str | None = None
+    classifier: str | None = None
+
+    @property
+    def items(self) -> str:
+        """The plural of `item`."""
+        return f"{self.item}s"
+
+
+DIGITS = tuple(string.digits)
+# EMNIST's "balanced" split merges the lower-case letters that look like their capitals (Cohen et al. 2017, table II).
+BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
+GARMENTS = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+NIST = "public domain (NIST Special Database 19)"
+
+DEFAULT_DATASET = "MNIST"
+DATASETS: dict[str, Dataset] = {
+    record.name: record
+    for record in (
+        Dataset(
+            "MNIST",
+            (1, 28, 28),
+            DIGITS,
+            item="digit",
+            hub_id="ylecun/mnist",
+            license="mit",
+            train_size=60_000,
+            test_size=10_000,
+            test_file="MNIST/raw/t10k-images-idx3-ubyte",
+            classifier="classifier.safetensors",
+        ),
+        Dataset(
+            "FashionMNIST",
+            (1, 28, 28),
+            GARMENTS,
+            item="garment",
+            hub_id="zalando-datasets/fashion_mnist",
+            license="mit",
+            train_size=60_000,
+            test_size=10_000,
+            test_file="FashionMNIST/raw/t10k-images-idx3-ubyte",
+            drawing_box=28,
+        ),
+        Dataset(
+            "KMNIST",
+            (1, 28, 28),
+            ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            item="character",
+            license="cc-by-sa-4.0",
+            train_size=60_000,
+            test_size=10_000,
+            test_file="KMNIST/raw/t10k-images-idx3-ubyte",
+            drawing_box=28,
+        ),
+        Dataset(
+            "EMNIST-letters",
+            (1, 28, 28),
+            tuple(string.ascii_lowercase),
+            item="letter",
+            hub_id="Royc30ne/emnist-letters",
+            license=NIST,
+            train_size=124_800,
+            test_size=20_800,
+            drawing_box=24,
+        ),
+        Dataset(
+            "EMNIST-balanced",
+            (1, 28, 28),
+            BALANCED,
+            item="character",
+            hub_id="Royc30ne/emnist-balanced",
+            license=NIST,
+            train_size=112_800,
+            test_size=18_800,
+            drawing_box=24,
+        ),
+    )
+}
+
+
+def find_dataset(name: str) -> Dataset:
+    """The record of that name; letter case and punctuation do not matter.
+
+    Raises:
+        ValueError: no such data set; names those there are.
+    """
+    known = {_simplified(record): DATASETS[record] for record in DATASETS}
+    if not isinstance(name, str) or _simplified(name) not in known:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}")
+    return known[_simplified(name)]
+
+
+def _simplified(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The treatment of an image's grey levels k (0 to 255) before a model gets them; by default k / 255.
+
+    Attributes:
+        binarize: ``"dynamic"`` makes every pixel a fresh Bernoulli draw with k / 255 as its probability.
+        binarize_threshold: pixels with k / 255 above it (in [0, 1)) become 1, the others 0.
+        dequantize: (k + u) / 256 with u uniform in [0, 1), which turns discrete levels into data with a density
+            (Uria, Murray & Larochelle 2013, "RNADE", sec. 4).
+        mean, std: standardise, (k / 255 - mean) / std.
+
+    Raises:
+        ValueError: numbers out of range, or settings that contradict each other.
+    """
+
+    binarize: Literal["dynamic"] | None = None
+    binarize_threshold: float | None = None
+    dequantize: bool = False
+    mean: float | None = None
+    std: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {"binarize_threshold": self.binarize_threshold is not None, "binarize": self.binarize is not None}
+        binary = [name for name, is_given in given.items() if is_given]
+        if len(binary) == 2:
+            raise ValueError("binarize_threshold and binarize are two ways to binarise: give one of them")
+        if self.binarize not in (None, "dynamic"):
+            raise ValueError(f'binarize must be None or "dynamic", got {self.binarize!r}')
+        if self.binarize_threshold is not None and not 0 <= self.binarize_threshold < 1:
+            raise ValueError(f"binarize_threshold must be in [0, 1), got {self.binarize_threshold}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError(f"mean and std come together, got mean={self.mean}, std={self.std}")
+        if self.std is not None and not 0 < self.std < math.inf:
+            raise ValueError(f"std must be positive and finite, got {self.std}")
+        if self.mean is not None and not math.isfinite(self.mean):
+            raise ValueError(f"mean must be finite, got {self.mean}")
+        if self.dequantize and (binary or self.standardized):
+            other = binary[0] if binary else "mean and std"
+            raise ValueError(f"dequantize spreads grey levels over [0, 1) and {other} undoes that: give one of them")
+        if binary and self.standardized:
+            raise ValueError(f"{binary[0]} makes pixels 0 or 1 and mean and std undo that: give one of them")
+
+    @property
+    def binary(self) -> bool:
+        """Whether pixels are 0 or 1."""
+        return self.binarize is not None or self.binarize_threshold is not None
+
+    @property
+    def standardized(self) -> bool:
+        return self.mean is not None
+
+    def apply(self, levels: Tensor, generator: Generator | None = None) -> Tensor:
+        """Grey levels in [0, 255], float, any shape -> pixels of that shape; noise comes from `generator` (CPU)."""
+        if self.dequantize:
+            return (levels + torch.rand(levels.shape, generator=generator).to(levels)) / GREY_LEVELS
+        x = levels / (GREY_LEVELS - 1)
+        if self.binarize is not None:
+            return torch.bernoulli(x, generator=generator)
+        if self.binarize_threshold is not None:
+            return (x > self.binarize_threshold).to(x)
+        return self.normalize(x)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] -> what the encoder takes, without noise: standardised, or as they are."""
+        return images if self.mean is None or self.std is None else (images - self.mean) / self.std
+
+    def denormalize(self, pixels: Tensor) -> Tensor:
+        """The inverse of `normalize`."""
+        return pixels if self.mean is None or self.std is None else pixels * self.std + self.mean
+
+    @property
+    def protocol(self) -> str:
+        """The treatment, as metrics name it."""
+        if self.dequantize:
+            return "dequantised (k + u) / 256"
+        if self.binarize is not None:
+            return "one dynamic binarisation"
+        if self.binarize_threshold is not None:
+            return f"binarised at {self.binarize_threshold:g}"
+        return f"standardised, (k / 255 - {self.mean:g}) / {self.std:g}" if self.standardized else "grey levels k / 255"
+
+    @property
+    def description(self) -> str:
+        """The treatment, as a card's sentence has it: "the density is that of ..."."""
+        if self.dequantize:
+            return "dequantised pixels, (k + u) / 256"
+        if self.binarize is not None:
+            return "dynamically binarised pixels"
+        if self.binarize_threshold is not None:
+            return f"pixels binarised at {self.binarize_threshold:g}"
+        return f"{self.protocol}, without dequantisation, so that it has no upper bound"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model was trained on: the data set and the treatment of its pixels."""
+
+    dataset: Dataset
+    pixels: Pixels
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values; defaults and what only this machine's files mean are left out."""
+        dataset = _changed(self.dataset)
+        return {
+            "dataset": {name: value for name, value in dataset.items() if name not in LOCAL_FIELDS},
+            "pixels": _changed(self.pixels),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TrainingData:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: not what `to_json` returns.
+        """
+        try:
+            dataset = dict(value["dataset"])
+            for name in ("image_shape", "class_names"):
+                dataset[name] = tuple(dataset.get(name, ()))
+            local = DATASETS.get(dataset["name"])
+            for name in LOCAL_FIELDS:
+                dataset[name] = None if local is None else getattr(local, name)
+            record, pixels = Dataset(**dataset), Pixels(**value["pixels"])
+            _validate(record)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a record of a data set and its pixels: {error!r}") from error
+        return cls(record, pixels)
+
+
+def _validate(record: Dataset) -> None:
+    """Refuse a record, which may be a stranger's, whose values are not what they should be."""
+    texts = (record.name, record.item, *record.class_names)
+    optional = [text for text in (record.hub_id, record.license) if text is not None]
+    if not all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in (*texts, *optional)):
+        raise ValueError(f"the names in the record of a data set must be strings of 1 to {MAX_TEXT} characters")
+    if len(record.class_names) > MAX_CLASSES or len(set(record.class_names)) < len(record.class_names):
+        raise ValueError(f"a data set may have {MAX_CLASSES} classes of different names")
+    sizes = [size for size in (record.train_size, record.test_size) if size is not None]
+    numbers = (*record.image_shape, record.drawing_box, *sizes)
+    if len(record.image_shape) != 3 or not all(type(number) is int and number >= 1 for number in numbers):
+        raise ValueError("the sizes in the record of a data set must be positive ints")
+    if record.drawing_box > DRAWING_FIELD:
+        raise ValueError(f"drawing_box must be at most {DRAWING_FIELD}, got {record.drawing_box}")
+
+
+def _changed(record: Dataset | Pixels) -> dict[str, Any]:
+    """The fields that differ from their defaults, tuples as lists."""
+    values = asdict(record)  # type: ignore[call-overload]
+    changed = {field.name: values[field.name] for field in fields(record) if values[field.name] != field.default}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
+
+
+def assumed_dataset(image_shape: Shape) -> Dataset:
+    """The data set of a model whose folder names none: MNIST, as all the first models', if the shape allows."""
+    default = DATASETS[DEFAULT_DATASET]
+    return default if image_shape == default.image_shape else Dataset("unnamed data", image_shape)

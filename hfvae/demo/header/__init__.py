@@ -1,0 +1,1 @@
+"""The header above the tabs: model picker, link, card. It needs no Python of its own."""

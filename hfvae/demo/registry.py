@@ -1,0 +1,237 @@
+"""The loaded models and what is known of each. No gradio here, and no visitor's data, which stays in the page."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from huggingface_hub import constants
+from torch import Tensor
+
+from .. import hub
+from ..evaluation import ACTIVE_VARIANCE, PrincipalAxes, principal_axes
+from ..inference import evaluating, sample_prior
+from ..models import VAE
+from ..sampling import is_standard_normal, moments
+from ..zoo import load, pick_device
+from .browser_decoder import export_decoder
+from .limiter import ConcurrencyLimiter
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SHAPE = (1, 28, 28)
+PAD_SIDE = 140
+"""Side of the drawings that the pad sends, in pixels."""
+VISIBLE_SLIDERS = 10
+"""Sliders shown at once; the others are folded away."""
+DIRECTIONS = 8
+"""Principal directions that get a slider."""
+MAX_CARD = 100_000
+"""Characters of a model card that are shown."""
+NEIGHBOURS = 15
+"""Test images that vote on a drawing's class."""
+
+
+@dataclass
+class LoadedModel:
+    """A model, the test set's codes (if its folder holds them), and its card."""
+
+    name: str
+    vae: VAE
+    latents: hub.Latents | None
+    card: str
+    page: str | None
+    """The address of the model's page on the hub."""
+
+    @cached_property
+    def activity(self) -> list[float]:
+        """Var_x(E[z|x]) of each latent; without codes, all count alike."""
+        if self.latents is None:
+            return [1.0] * self.vae.latent_dim
+        return self.latents.mean.var(0).tolist()
+
+    @property
+    def active(self) -> list[bool]:
+        """Which latents change the image."""
+        return [value > ACTIVE_VARIANCE for value in self.activity]
+
+    @cached_property
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """The prior's mean and standard deviation of each latent, (latent_dim,) each."""
+        with evaluating(self.vae):
+            mean, std = moments(self.vae.prior)
+        return mean.float().cpu(), std.float().cpu()
+
+    @cached_property
+    def span(self) -> float:
+        """The sliders' largest value: beyond all codes and three standard deviations of the prior."""
+        mean, std = self.prior_moments
+        reach = float((mean.abs() + 3 * std).max())
+        codes = 0.0 if self.latents is None else float(self.latents.mean.abs().max())
+        return float(math.ceil(max(reach, codes)))
+
+    @cached_property
+    def axes(self) -> PrincipalAxes | None:
+        """The directions in which the test set's codes vary most; the first two span the map."""
+        if self.latents is None:
+            return None
+        return principal_axes(self.latents.mean, min(DIRECTIONS, self.vae.latent_dim))
+
+    @cached_property
+    def sorted_elbo(self) -> Tensor | None:
+        """The test set's ELBOs in ascending order."""
+        if self.latents is None or self.latents.elbo is None:
+            return None
+        return self.latents.elbo.sort().values
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The names of the classes, or their numbers if the names are unknown."""
+        names = self.vae.training_data.dataset.class_names
+        if names or self.latents is None:
+            return list(names)
+        return [str(index) for index in range(int(self.latents.labels.max()) + 1)]
+
+    @cached_property
+    def tempered(self) -> bool:
+        """Whether the prior's draws have a temperature."""
+        try:
+            with evaluating(self.vae):
+                sample_prior(self.vae, 1, 0.5)
+        except ValueError:
+            return False
+        return True
+
+    def percentile(self, elbo: float) -> float | None:
+        """The share of test images, in percent, that the model explains less well than this."""
+        if self.sorted_elbo is None:
+            return None
+        return 100 * int(torch.searchsorted(self.sorted_elbo, elbo)) / len(self.sorted_elbo)
+
+    def votes(self, z: Tensor) -> list[int] | None:
+        """How many of the nearest test images of a code (L,) are of each class."""
+        if self.latents is None:
+            return None
+        distances = (self.latents.mean - z).square().sum(1)
+        nearest = distances.topk(min(NEIGHBOURS, len(distances)), largest=False).indices
+        return self.latents.labels[nearest].bincount(minlength=len(self.class_names)).tolist()
+
+    def describe(self) -> dict[str, Any]:
+        """What the page knows of the model."""
+        ranked = list(range(self.vae.latent_dim))
+        if len(ranked) > VISIBLE_SLIDERS:
+            ranked.sort(key=lambda latent: -self.activity[latent])
+        dataset = self.vae.training_data.dataset
+        return {
+            "name": self.name,
+            "title": f"{self.name} · {self.vae.latent_dim} latents · {self.vae.likelihood_type}",
+            "latentDim": self.vae.latent_dim,
+            "ranking": ranked,
+            "active": self.active,
+            "visible": VISIBLE_SLIDERS,
+            "span": self.span,
+            "pad": PAD_SIDE,
+            "hasMap": self.latents is not None and self.vae.latent_dim > 1,
+            "projected": self.vae.latent_dim != 2,
+            "decodesInBrowser": export_decoder(self.vae) is not None,
+            "page": self.page,
+            "dataset": dataset.name,
+            "item": dataset.item,
+            "classes": self.class_names,
+            "prior": self.vae.prior_name,
+            "drawsInBrowser": is_standard_normal(self.vae.prior),
+            "origin": self.prior_moments[0].tolist(),
+            "tempered": self.tempered,
+        }
+
+
+class ModelRegistry:
+    """The loaded models, and one limiter for all of them.
+
+    Args:
+        names: folders, bundled names or repo ids; each is loaded, or its problem noted.
+        device: auto, cpu or cuda.
+
+    Attributes:
+        models: name -> LoadedModel, in the order given.
+        problems: a sentence for each name that gave no model; where none did, the bundled models are shown.
+        limiter: to be held while a model works.
+
+    Raises:
+        ValueError: a device that is not there.
+        hub.HubError: no model at all.
+    """
+
+    def __init__(self, names: Sequence[str], device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.models: dict[str, LoadedModel] = {}
+        self.problems: list[str] = []
+        self.limiter = ConcurrencyLimiter()
+        for name in names:
+            self._try(name)
+        if not self.models and hub.bundled_names():
+            self.problems.append("The bundled models are shown instead.")
+            for name in hub.bundled_names():
+                self._try(name)
+        if not self.models:
+            raise hub.HubError("no model to show. " + " ".join(self.problems))
+
+    def _try(self, place: str) -> None:
+        try:
+            self._add(place)
+        except hub.HubError as error:
+            logger.warning("%s", error)
+            name = hub.display_name(place)  # visitors must not learn where models are on this machine
+            told = str(error) if name == place else f"{name} could not be loaded; the server's log says why."
+            self.problems.append(told)
+
+    def _add(self, place: str) -> None:
+        vae = load(place, device=self.device)
+        name = title = hub.display_name(place)
+        if vae.image_shape != IMAGE_SHAPE:
+            self.problems.append(f"{name} makes images of shape {vae.image_shape}, and this app shows {IMAGE_SHAPE} only.")
+            return
+        source = hub.ModelSource(place)
+        latents = source.latents() if source.has_latents() else None
+        if latents is not None and latents.mean.shape[1] != vae.latent_dim:
+            raise hub.WeightsError(
+                f"{place} has codes of {latents.mean.shape[1]} latents and a model of {vae.latent_dim}"
+            )
+        page = None if source.folder else f"{constants.ENDPOINT}/{place}"
+        while name in self.models:
+            name = f"{title} ({len(self.models) + 1})"
+        self.models[name] = LoadedModel(name, vae, latents, _card(source, name), page)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """What the page knows of each model."""
+        return [model.describe() for model in self.models.values()]
+
+    def find(self, name: Any) -> LoadedModel:
+        """The model of that name.
+
+        Raises:
+            ValueError: no such model; names those there are.
+        """
+        if not isinstance(name, str) or name not in self.models:
+            raise ValueError(f"model must be one of {', '.join(self.models)}")
+        return self.models[name]
+
+
+def _card(source: hub.ModelSource, name: str) -> str:
+    """The model card as the page shows it: without front matter, section markers and relative image links."""
+    try:
+        with source.path(hub.CARD).open(encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_CARD)
+    except hub.HubError:
+        return f"{name} comes without a model card."
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    # bounded repetitions: a hostile card of unclosed markers would otherwise take minutes
+    return re.sub(
+        r"<!--.{,200}?-->|!\[[^]]{,300}\]\([^)]{,300}\)\s{,3}(\*[^*\n]{,300}\*)?", "", text, flags=re.DOTALL
+    ).strip()

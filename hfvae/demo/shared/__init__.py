@@ -1,0 +1,1 @@
+"""Everything that several tabs need: scripts of the page, and the decoding of latent points."""

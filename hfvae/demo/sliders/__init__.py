@@ -1,0 +1,1 @@
+"""The Sliders tab: sliders, morphs and the grid of prior draws."""

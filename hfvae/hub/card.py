@@ -1,0 +1,198 @@
+"""The model card: README.md from a model's facts, how it was trained and what was measured.
+
+A card belongs to its editor. Ours are the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in the
+front matter, the keys we set; everything else stays as it is found. A marked part that was deleted stays deleted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, StrictUndefined
+
+from ..datasets import Dataset
+from .download import ModelSource
+from .errors import CardError
+from .layout import BUNDLED, CARD, FIGURES, METRICS, TRAINING, atomic_write, display_name, read_json
+
+CAPTIONS = {
+    "reconstructions": "Test images above their reconstructions",
+    "samples": "Decoded draws from the prior",
+    "latents": "The codes of the test images by class",
+    "traversals": "The most active latents, each moved by three standard deviations of the prior around its mean",
+}
+"""Captions of the figures, by file name."""
+_TEMPLATE = Path(__file__).with_name("card_template.md")
+_TAGS = ["vae", "generative-model", "model_hub_mixin", "pytorch_model_hub_mixin"]
+
+
+class ModelFacts(NamedTuple):
+    """What a card says of the model itself."""
+
+    model_class: str
+    arguments: dict[str, Any]
+    """Of its constructor, plain JSON values."""
+    latent_dim: int
+    image_shape: tuple[int, int, int]
+    likelihood_type: str
+    prior: str
+    """As a sentence names it, such as "N(0, I)"."""
+    posterior_type: str
+    dataset: Dataset
+    limits: str
+    """Sentences on what its figures and images are."""
+
+
+def write_card(folder: Path, facts: ModelFacts, place: str | None = None, output: Path | None = None) -> None:
+    """Write the model card from the folder's other files, or update our parts of an existing one.
+
+    Args:
+        folder: a model folder.
+        facts: what to say of the model itself.
+        place: what the card tells people to load; None takes a bundled model's name, else ``user/name``.
+        output: the file to write; None is the folder's own card.
+
+    Raises:
+        CardError: the existing card cannot be read; it stays as it is.
+    """
+    path = folder / CARD
+    images = {name: folder / FIGURES / f"{name}.png" for name in CAPTIONS}
+    try:
+        text = render(
+            display_name(folder),
+            place or (folder.name if folder.resolve().parent == BUNDLED else "user/name"),
+            facts,
+            checksums=ModelSource(folder).checksums(),
+            evaluation=read_json(folder / METRICS),
+            training=read_json(folder / TRAINING),
+            figures=[f"{FIGURES}/{name}.png" for name, image in images.items() if image.is_file()],
+            current=path.read_text(encoding="utf-8") if path.is_file() else None,
+        )
+    except ValueError as error:  # not UTF-8, or not YAML
+        raise CardError(f"{path}: {error}. Correct it, or delete it to have it written anew") from error
+    atomic_write(output or path, lambda temporary: temporary.write_text(str(text), encoding="utf-8"))
+
+
+def render(
+    name: str,
+    place: str,
+    facts: ModelFacts,
+    *,
+    checksums: Mapping[str, str],
+    evaluation: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    figures: Sequence[str] = (),
+    current: str | None = None,
+) -> ModelCard:
+    """The card, or `current` with our parts brought up to date.
+
+    Args:
+        name: the card's title.
+        place: what to give to ``hfvae.load``.
+        facts: what to say of the model itself.
+        checksums: SHA-256 of the tensor files, hexadecimal.
+        evaluation: contents of metrics.json.
+        training: contents of training.json.
+        figures: paths of the figures, relative to the card, named as in `CAPTIONS`.
+        current: the text of the existing card.
+
+    Raises:
+        ValueError: `current` has front matter that is not YAML.
+    """
+    environment = Environment(undefined=StrictUndefined, autoescape=False)
+    environment.filters["figure"] = _figure
+    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the table's cell
+    environment.filters["article"] = lambda noun: f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    body = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        name=name,
+        place=place,
+        facts=facts,
+        checksums=checksums,
+        evaluation=evaluation,
+        metrics=(evaluation or {}).get("metrics"),
+        training=training,
+        figures={path: CAPTIONS[Path(path).stem] for path in figures},
+    )
+    ours = _front_matter(name, facts.dataset, evaluation)
+    if current is None:
+        return ModelCard(f"---\n{ours.to_yaml()}\n---\n\n{body}")
+    card = _parsed(current)
+    for section, text in _sections(body).items():
+        card.text = _section(section).sub(lambda _, text=text: text, card.text)  # type: ignore[misc]
+    theirs = card.data.to_dict()
+    tags = [*(theirs.get("tags") or []), *(ours.tags or [])]
+    merged = {**ours.to_dict(), **theirs, "tags": list(dict.fromkeys(tags))}
+    if evaluation is not None:
+        merged["model-index"] = ours.to_dict()["model-index"]
+    card.data = ModelCardData(ignore_metadata_errors=True, **merged)
+    return card
+
+
+def _front_matter(name: str, dataset: Dataset, evaluation: Mapping[str, Any] | None) -> ModelCardData:
+    results = None
+    if evaluation is not None:
+        results = [
+            EvalResult(
+                task_type="unconditional-image-generation",
+                dataset_type=dataset.hub_id or dataset.name,
+                dataset_name=dataset.name,
+                dataset_split="test",
+                metric_type=key,
+                metric_name=f"{metric['name']} ({metric['unit']})" if metric["unit"] else metric["name"],
+                metric_value=metric["value"],
+            )
+            for key, metric in evaluation["metrics"].items()
+            if isinstance(metric["value"], int | float)
+        ]
+    tag = re.sub(r"[^a-z0-9]+", "-", dataset.name.lower())
+    return ModelCardData(
+        library_name="hfvae",
+        license="mit",
+        pipeline_tag="unconditional-image-generation",
+        datasets=[dataset.hub_id] if dataset.hub_id else None,
+        tags=[_TAGS[0], tag, *_TAGS[1:]],
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+
+
+def _section(name: str) -> re.Pattern[str]:
+    return re.compile(rf"<!-- hfvae:{name} -->.*?<!-- /hfvae:{name} -->", re.DOTALL)
+
+
+def _sections(body: str) -> dict[str, str]:
+    """Our marked parts, markers included."""
+    names = re.findall(r"<!-- hfvae:(\w+) -->", body)
+    return {name: found.group() for name in names if (found := _section(name).search(body))}
+
+
+def _figure(value: Any) -> str:
+    """Counts as they are, other numbers with four decimals below 1 and two from there on."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
+
+
+def validate_card(text: str) -> ModelCard:
+    """The card, if a hub would accept it.
+
+    Raises:
+        ValueError: no front matter, no licence, or front matter that is not YAML.
+    """
+    if not text.startswith("---\n"):
+        raise ValueError("the card has no front matter (a block between two lines of ---)")
+    card = _parsed(text)
+    if not card.data.to_dict().get("license"):
+        raise ValueError("the card names no license in its front matter")
+    return card
+
+
+def _parsed(text: str) -> ModelCard:
+    try:
+        return ModelCard(text)
+    except Exception as error:  # PyYAML's and the card parser's own families
+        raise ValueError(f"the card's front matter cannot be read: {error}") from error

@@ -1,0 +1,237 @@
+"""Where a model comes from: a folder, a bundled model's name, or a repository on a hub, fetched and checked.
+
+Whatever goes wrong ends in a `HubError` that names the model, what happened and what to try.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..datasets import DATASETS, DEFAULT_DATASET, MAX_CLASSES, TrainingData
+from .errors import ConfigError, DownloadError, HubError, NotFoundError, WeightsError
+from .layout import CONFIG, LATENTS, REPO_ID, WEIGHTS, Config, Latents, find_folder, read_config, sha256
+
+MAX_CODES = 100_000
+_PAUSES = (0.5, 1.5)  # seconds before the second and the third attempt of a download
+_RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
+_TIMEOUT = 28.0  # seconds without a byte after which it is given up; the client's own retries may take 25
+
+
+class ModelSource:
+    """A folder, a bundled model, or a repository on the hub.
+
+    Args:
+        name_or_path: a folder, a bundled model's name, or ``user/name``; in this order of precedence.
+        revision, token, cache_dir, force_download, local_files_only: as for ``huggingface_hub.hf_hub_download``.
+
+    Raises:
+        NotFoundError: a path where there is no folder, or no possible repo id.
+    """
+
+    def __init__(
+        self,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> None:
+        self.name = str(name_or_path)
+        self.revision = revision
+        self.folder = find_folder(name_or_path)
+        self._options: dict[str, Any] = {
+            "token": token,
+            "cache_dir": cache_dir,
+            "force_download": force_download,
+            "local_files_only": local_files_only,
+        }
+        self._config: Config | None = None
+        if self.folder is not None and revision is not None:
+            raise NotFoundError(f"{self.name} is a folder and has no revision {revision!r}: leave revision None")
+        if self.folder is None and not REPO_ID.fullmatch(self.name):
+            raise NotFoundError(f"{self.name}: there is no such folder, and it is no repo id like user/name")
+
+    def __str__(self) -> str:
+        return self.name if self.revision is None else f"{self.name} (revision {self.revision})"
+
+    def config(self) -> Config:
+        """The contents of config.json."""
+        if self._config is None:
+            self._config = read_config(self.path(CONFIG), str(self))
+        return self._config
+
+    def training_record(self) -> TrainingData | None:
+        """The data set and treatment of pixels that the model was trained on; None if the config does not say."""
+        return parse_record(self.config().data, str(self))
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights, their checksum compared with the config's."""
+        return self._tensors(WEIGHTS)
+
+    def latents(self) -> Latents:
+        """The test set's latent codes, if they were written for these weights."""
+        if not self.has_latents():
+            raise NotFoundError(f"{self} has no latent codes of its present weights: train/evaluate.py writes them")
+        tensors = self._tensors(LATENTS)
+        mean, labels = tensors.get("mean"), tensors.get("labels")
+        if mean is None or labels is None or mean.ndim != 2 or labels.shape != mean.shape[:1]:
+            raise WeightsError(f"{self}: {LATENTS} does not hold mean (N, latent_dim) and labels (N,)")
+        record = self.training_record()
+        classes = len((record.dataset if record else DATASETS[DEFAULT_DATASET]).class_names) or MAX_CLASSES
+        known = len(mean) > 0 and 0 <= labels.min() <= labels.max() < classes
+        if not 1 <= len(mean) <= MAX_CODES or not mean.isfinite().all() or not known:
+            raise WeightsError(f"{self}: {LATENTS} must hold 1 to {MAX_CODES:,} finite codes of {classes} classes")
+        elbo = tensors.get("elbo")
+        if elbo is not None and (elbo.shape != labels.shape or not elbo.isfinite().all()):
+            raise WeightsError(f"{self}: {LATENTS} must hold a finite elbo for each of its {len(labels):,} codes")
+        return Latents(mean.float(), labels.long(), None if elbo is None else elbo.float())
+
+    def has_latents(self) -> bool:
+        """Whether latent codes were written for these weights; saving others over them makes codes void."""
+        return LATENTS in self.checksums()
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of the tensor files, as the config has them."""
+        return self.config().checksums
+
+    def path(self, filename: str) -> Path:
+        """The file, fetched if need be."""
+        if self.folder is None:
+            return self._download(filename)
+        path = self.folder / filename
+        if not path.is_file():
+            raise NotFoundError(f"{self.folder} has no {filename}: is it a folder that save_pretrained wrote?")
+        return path
+
+    def _tensors(self, filename: str) -> dict[str, Tensor]:
+        path = self.path(filename)
+        expected = self.checksums().get(filename)
+        if expected is not None and sha256(path) != expected:
+            if self.folder is not None:
+                raise WeightsError(
+                    f"{path} is not the file that was saved: its SHA-256 differs from the one in {CONFIG}. "
+                    "Copy or download it again"
+                )
+            path = self._download(filename, force_download=True)  # a damaged cache entry
+            if sha256(path) != expected:
+                raise WeightsError(
+                    f"{self}: {filename} arrived twice with a SHA-256 other than the one in its {CONFIG}. "
+                    "The repository is damaged; tell its owner, or load an earlier revision"
+                )
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{self}: {filename} is no readable safetensors file: {error}") from error
+
+    def _download(self, filename: str, **options: Any) -> Path:
+        options = {**self._options, "revision": self.revision, **options}
+        started = time.monotonic()
+        pauses = list(_PAUSES)
+        while True:
+            try:
+                return _fetch(self.name, filename, options, timeout=_TIMEOUT - (time.monotonic() - started))
+            except (HfHubHTTPError, httpx2.HTTPError, OSError, HFValidationError) as error:
+                failure = self._explain(filename, error)
+                final = not pauses or time.monotonic() - started > _RETRY_UNTIL
+                if final or not isinstance(failure, DownloadError):
+                    raise failure from error
+                time.sleep(pauses.pop(0))
+
+    def _explain(self, filename: str, error: Exception) -> HubError:
+        """The same failure in this project's words."""
+        hub, status = constants.ENDPOINT, _status(error)
+        if isinstance(error, GatedRepoError):
+            return NotFoundError(f"{self} is gated on {hub}: ask for access on its page, then log in (hf auth login)")
+        if isinstance(error, RepositoryNotFoundError) or status in (401, 403):
+            return NotFoundError(
+                f"{self} is not on {hub}, or it is private: check the name, or log in (hf auth login, or HF_TOKEN)"
+            )
+        if isinstance(error, RevisionNotFoundError):
+            return NotFoundError(f"{self.name} has no revision {self.revision!r} on {hub}: check the branch or tag")
+        if isinstance(error, RemoteEntryNotFoundError):
+            return NotFoundError(f"{self} has no {filename} on {hub}: it is not a model that hfvae pushed")
+        if isinstance(error, HFValidationError):
+            return NotFoundError(f"{self.name} is neither a folder nor a repo id like user/name: {error}")
+        if isinstance(error, LocalEntryNotFoundError):
+            if constants.HF_HUB_OFFLINE or self._options["local_files_only"]:
+                return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
+            said = f"answers {status}" if status else "cannot be reached"
+            return DownloadError(f"{self}: {hub} {said} and {filename} is not in the cache: try again later")
+        without_path = error.strerror if isinstance(error, OSError) else None
+        reason = (without_path or str(error)).partition("\n")[0]
+        return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
+
+
+def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], timeout: float) -> Path:
+    """``hf_hub_download``, given up after `timeout` seconds without a byte.
+
+    The client's own time-outs add up to a minute and more. It runs in a thread that may be left behind, and tells of
+    every byte through its progress bar, so a slow line is not taken for a dead one.
+    """
+    alive = time.monotonic()
+    outcome: list[Path | BaseException] = []
+
+    class Pulse(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal alive
+            alive = time.monotonic()
+            return super().update(n)
+
+    def download() -> None:
+        try:
+            outcome.append(Path(hf_hub_download(repo_id, filename, tqdm_class=Pulse, **options)))
+        except BaseException as error:  # handed over to the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=download, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1)
+        if thread.is_alive() and time.monotonic() - alive > timeout:
+            raise TimeoutError(f"no answer in {timeout:.0f} seconds")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status at the bottom of an exception; huggingface_hub wraps some of them in others."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code
+        error = error.__cause__
+    return None
+
+
+def parse_record(data: Mapping[str, Any] | None, where: str) -> TrainingData | None:
+    """The record of data set and pixels that a config or checkpoint holds; `where` names the model in errors.
+
+    Raises:
+        ConfigError: it is no such record.
+    """
+    try:
+        return None if data is None else TrainingData.from_json(data)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error

@@ -1,0 +1,190 @@
+"""The files of a model folder: their names, and how they are written and read. Knows no model class.
+
+A model is a folder, on disk or on a hub, with
+
+    config.json            class name, format version, constructor arguments, the data set and pixel treatment of the
+                           training, SHA-256 of the tensor files
+    model.safetensors      the weights
+    latents.safetensors    codes and labels of the test set, for the latent map (optional)
+    metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
+    training.json          the command, recipe and time that train/fit.py took (optional)
+    figures/               images for the card (optional)
+    README.md              the model card
+
+Only JSON and safetensors are read: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import ConfigError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+LATENTS = "latents.safetensors"
+CARD = "README.md"
+METRICS = "metrics.json"
+TRAINING = "training.json"
+FIGURES = "figures"
+FORMAT_VERSION = 1
+MAX_CONFIG_BYTES = 1 << 16
+BUNDLED = Path(__file__).parent.parent / "pretrained"
+"""The models that come with the package, one hub folder each."""
+REPO_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+class Latents(NamedTuple):
+    """The test set as a model encodes it."""
+
+    mean: Tensor
+    """Codes (N, latent_dim) float32: posterior means, or what the posterior takes for them."""
+    labels: Tensor
+    """Index of each image's class, (N,) int64."""
+    elbo: Tensor | None = None
+    """(N,) float32, nats: how well the model explains each image; None in folders that lack it."""
+
+
+class Config(NamedTuple):
+    """The contents of config.json, its own entries checked and the constructor arguments as yet unchecked."""
+
+    model_class: str
+    arguments: dict[str, Any]
+    """Of the model's constructor."""
+    data: dict[str, Any] | None
+    """The data set and pixel treatment of the training; None in folders that lack it."""
+    checksums: dict[str, str]
+    """SHA-256 of the tensor files, by file name."""
+
+
+def write_model(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
+    """Write weights and config.json into `folder`, each file atomically; checksums are those of the new weights."""
+    _write_tensors(folder / WEIGHTS, weights)
+    write_config(folder, config._replace(checksums={WEIGHTS: sha256(folder / WEIGHTS)}))
+
+
+def write_latents(folder: Path, latents: Latents) -> None:
+    """Add the test set's codes (float16), labels and ELBOs to a model folder, and their checksum to its config."""
+    tensors = {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)}
+    if latents.elbo is not None:
+        tensors["elbo"] = latents.elbo.float()
+    _write_tensors(folder / LATENTS, tensors)
+    config = read_config(folder / CONFIG, str(folder))
+    checksums = {**config.checksums, LATENTS: sha256(folder / LATENTS)}
+    write_config(folder, config._replace(checksums=checksums))
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write config.json."""
+    data = {} if config.data is None else {"data": config.data}
+    reserved = {"model_class": config.model_class, "format_version": FORMAT_VERSION}
+    write_json(folder / CONFIG, {**reserved, **config.arguments, **data, "sha256": config.checksums})
+
+
+def read_config(path: Path, where: str) -> Config:
+    """Read a config.json.
+
+    Args:
+        path: the file.
+        where: the model's name, for error messages.
+
+    Raises:
+        ConfigError: not a config of this project, or one of a newer format version.
+    """
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{where}: {CONFIG} is {path.stat().st_size} bytes, more than any config of ours")
+    try:
+        config = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: {CONFIG} is not readable as JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_class"), str):
+        raise ConfigError(f"{where}: {CONFIG} names no model_class, so hfvae did not write it")
+    version = config.pop("format_version", FORMAT_VERSION)
+    if type(version) is not int or version > FORMAT_VERSION:
+        raise ConfigError(
+            f"{where}: {CONFIG} has format version {version!r}, and this hfvae reads up to {FORMAT_VERSION}: "
+            "upgrade with pip install --upgrade hfvae"
+        )
+    checksums = config.pop("sha256", {})
+    if not isinstance(checksums, dict) or not all(isinstance(value, str) for value in checksums.values()):
+        raise ConfigError(f"{where}: the sha256 entry of {CONFIG} must map file names to checksums")
+    data = config.pop("data", None)
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{where}: the data entry of {CONFIG} must describe a data set")
+    return Config(config.pop("model_class"), config, data, checksums)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """One of the folder's other JSON files; None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Atomically write a JSON file."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then atomically replace `path` with it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_folder(name_or_path: str | Path) -> Path | None:
+    """The folder of that path, or the bundled model's of that name; None if there is neither."""
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    bundled = BUNDLED / str(name_or_path)
+    return bundled if bundled.parent == BUNDLED and bundled.is_dir() else None
+
+
+def display_name(name_or_path: str | Path) -> str:
+    """The public name of a model: a folder's without its path, a repository's or a bundled model's own."""
+    folder = find_folder(name_or_path)
+    if folder is None and REPO_ID.fullmatch(str(name_or_path)):
+        return str(name_or_path)
+    folder = (folder or Path(name_or_path)).resolve()
+    return folder.parent.name if folder.name == "pretrained" else folder.name
+
+
+def bundled_names() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    atomic_write(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

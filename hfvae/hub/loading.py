@@ -1,0 +1,91 @@
+"""From a model folder to a model and back. Knows no model class: the known ones are the subclasses of a root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .card import write_card
+from .checkpoint import read_checkpoint
+from .download import ModelSource, parse_record
+from .errors import ConfigError, WeightsError
+from .layout import CARD, Config, write_model
+
+
+def save_model(folder: Path, model: Any) -> None:
+    """Write a model's weights, config and, where there is none yet, card into `folder`, made if missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = model.training_record
+    config = Config(type(model).__name__, model.config, None if record is None else record.to_json(), {})
+    write_model(folder, config, model.state_dict())
+    if not (folder / CARD).exists():
+        write_card(folder, model.facts())
+
+
+def load_model(source: ModelSource, cls: type, classes: Mapping[str, type]) -> Any:
+    """The model that `source` holds, on the CPU, in train mode.
+
+    Args:
+        source: where config and weights come from.
+        cls: the class that the model must be of.
+        classes: the model classes that a config may name.
+
+    Raises:
+        HubError: it cannot be had, or is not a `cls`.
+    """
+    config = source.config()
+    model = build(cls, classes, config.model_class, config.arguments, str(source))
+    load_weights(model, source.weights(), str(source))
+    model.training_record = source.training_record()
+    return model
+
+
+def load_checkpoint(path: str | Path, cls: type, classes: Mapping[str, type]) -> Any:
+    """The model in a training checkpoint, likewise.
+
+    Raises:
+        HubError: no such checkpoint, or its model is not a `cls`.
+    """
+    checkpoint = read_checkpoint(path)
+    model = build(cls, classes, checkpoint.model_class, checkpoint.arguments, str(path))
+    load_weights(model, checkpoint.weights, str(path))
+    model.training_record = parse_record(checkpoint.data, str(path))
+    return model
+
+
+def build(
+    cls: type, classes: Mapping[str, type], class_name: str, arguments: Mapping[str, Any], where: str
+) -> nn.Module:
+    """The model that a config describes, on the meta device.
+
+    Raises:
+        ConfigError: an unknown class, not a `cls`, or arguments that its constructor refuses.
+    """
+    if class_name not in classes:
+        raise ConfigError(f"{where} holds a {class_name!r}; known classes are {', '.join(sorted(classes))}")
+    kind = classes[class_name]
+    if not issubclass(kind, cls):
+        raise ConfigError(f"{where} holds a {class_name}, not a {cls.__name__}: use hfvae.load, or {class_name}")
+    try:
+        with torch.device("meta"):  # no memory, no initialisation that the weights would replace, no random numbers
+            return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {class_name} cannot be built from its config: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Give a model on the meta device its weights, strictly, in the model's own dtypes.
+
+    Raises:
+        WeightsError: missing or unexpected weights, or wrong shapes.
+    """
+    dtypes = {name: value.dtype for name, value in model.state_dict().items()}
+    cast = {name: value.to(dtypes.get(name, value.dtype)) for name, value in weights.items()}
+    try:
+        model.load_state_dict(cast, strict=True, assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"{where}: the weights do not fit the config: {error}") from error

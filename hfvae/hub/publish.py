@@ -1,0 +1,195 @@
+"""From a folder to a hub: checked first, then sent in one commit. Knows no model class.
+
+Nothing is created on the hub until all local checks have passed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from .card import ModelFacts, validate_card, write_card
+from .download import ModelSource
+from .errors import PushError
+from .layout import CARD, CONFIG, FIGURES, LATENTS, METRICS, TRAINING, WEIGHTS, sha256
+
+Answer = TypeVar("Answer")
+_PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
+_FILES = [CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, f"{FIGURES}/*.png"]
+
+
+def prepare(
+    folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, evaluated: bool = True
+) -> dict[str, Path]:
+    """Check a model folder and list what a push would send; the folder itself stays as it is.
+
+    Args:
+        folder: a folder written by `save_pretrained` and `train/evaluate.py`.
+        repo_id: what the card will tell people to load.
+        facts: what the card says of the model itself.
+        scratch: an existing folder for the card that is addressed to `repo_id`.
+        evaluated: insist on metrics, measured on these very weights.
+
+    Returns:
+        Path in the repository -> file.
+
+    Raises:
+        HubError: the folder is not fit to be published; says what to do.
+    """
+    source = ModelSource(folder)
+    source.config()
+    source.weights()
+    if (folder / LATENTS).is_file():
+        source.latents()  # codes of other weights are refused
+    try:
+        validate_card((folder / CARD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
+        raise PushError(f"{folder / CARD}: {error}. Correct it, or delete it and evaluate the model again") from error
+    if evaluated:
+        _check_metrics(folder)
+    write_card(folder, facts, repo_id, output=scratch / CARD)
+    files = {path.relative_to(folder).as_posix(): path for pattern in _FILES for path in sorted(folder.glob(pattern))}
+    return files | {CARD: scratch / CARD}
+
+
+def push(
+    files: Mapping[str, Path],
+    repo_id: str,
+    *,
+    message: str,
+    repo_type: str = "model",
+    private: bool | None = None,
+    revision: str | None = None,
+    tag: str | None = None,
+    token: str | bool | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
+
+    Args:
+        files: path in the repository -> local file; all must exist.
+        repo_id: ``user/name``.
+        message: the commit's.
+        repo_type: ``"model"`` or ``"space"`` (a Gradio one).
+        private: True or False must match an existing repository; None takes it as it is, and makes new ones public.
+        revision: the branch to commit to; None is main.
+        tag: a tag to put on the commit.
+        token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+        variables: environment variables of a Space.
+
+    Returns:
+        The address of the repository at that revision.
+
+    Raises:
+        PushError: bad names, no token, no right to write, an answer that never came.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
+    api = HfApi(token=token)
+    url = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
+    for name, value in (variables or {}).items():
+        _call_api(repo_id, "nothing was sent", partial(api.add_space_variable, repo_id, name, value))
+    if tag is not None:
+        refs = _call_api(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
+        if tag in {ref.name for ref in refs.tags}:
+            raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
+    if revision is not None:
+        _call_api(
+            repo_id,
+            "nothing was sent",
+            lambda: api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True),
+        )
+
+    def commit_once() -> CommitInfo:
+        # fresh operations: used ones remember what the repository held before
+        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+        return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
+
+    commit = _call_api(
+        repo_id,
+        "the files may or may not have arrived; run the same command again, it sends only what differs",
+        lambda: _retry(commit_once),
+    )
+    if tag is not None:
+        _call_api(
+            repo_id,
+            f"the files have arrived as commit {commit.oid}, without the tag",
+            lambda: api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=repo_type),
+        )
+    return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
+
+
+def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:
+    """Its address; made if missing. An existing one keeps its visibility, so that must be the one asked for."""
+    try:
+        found = api.repo_info(repo_id, repo_type=repo_type)
+    except RepositoryNotFoundError:
+        sdk = "gradio" if repo_type == "space" else None
+        return str(api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True))
+    if private is not None and bool(found.private) != private:
+        is_, wanted = ("private", "public") if found.private else ("public", "private")
+        raise PushError(
+            f"{repo_id} exists and is {is_}, but {wanted} was asked for: change it in its settings on the hub, "
+            "or push under another name. Nothing was sent"
+        )
+    prefix = "spaces/" if repo_type == "space" else ""
+    return f"{constants.ENDPOINT}/{prefix}{repo_id}"
+
+
+def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
+    """The answer, or why there is none, with the state that leaves the repository in. Tokens are never shown."""
+    try:
+        return call()
+    except LocalTokenNotFoundError as error:
+        raise PushError("no token: log in (hf auth login) or set HF_TOKEN; nothing was sent") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 401:
+            reason = "the hub does not accept the token, or there is none: log in (hf auth login) or set HF_TOKEN"
+        elif status == 403:
+            reason = "this token may not write there: check the name, and that the token has write access"
+        else:
+            reason = f"the hub answered {status}: {error.server_message or 'try again later'}"
+    except (httpx2.HTTPError, OSError) as error:
+        reason = f"{constants.ENDPOINT} cannot be reached or broke off ({type(error).__name__}: {error})"
+    except json.JSONDecodeError as error:
+        reason = f"{constants.ENDPOINT} gave an answer that is not the hub's ({error}); check HF_ENDPOINT"
+    raise PushError(f"{repo_id}: {reason}; {state}")
+
+
+def _retry(commit: Callable[[], Answer]) -> Answer:
+    """Try a commit up to three times. Should an answer have been lost, the next try finds nothing to change."""
+    for pause in _PAUSES:
+        try:
+            return commit()
+        except httpx2.TransportError:
+            time.sleep(pause)
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                raise
+            time.sleep(pause)
+    return commit()
+
+
+def _check_metrics(folder: Path) -> None:
+    path = folder / METRICS
+    advice = f"run python train/evaluate.py --model {folder}"
+    if not path.is_file():
+        raise PushError(f"{folder} has no {METRICS}, and nobody knows how good the model is: {advice}")
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PushError(f"{path} is not what train/evaluate.py writes ({error!r}): {advice}") from error
+    if measured != sha256(folder / WEIGHTS):
+        raise PushError(f"{path} was measured on other weights than {folder / WEIGHTS}: {advice}")

@@ -1,0 +1,79 @@
+"""Lightning callbacks and plugins: images in the logs, atomic checkpoints, a checkpoint on Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_info
+
+from .. import hub, plots
+from ..evaluation import encode_dataset
+from ..inference import generate, reconstruct
+from ..models import VAE
+
+
+class LogImages(Callback):
+    """Logs reconstructions, samples and the latent scatter of validation images to TensorBoard.
+
+    Args:
+        every_n_epochs: number of epochs from one set of figures to the next; the last epoch has one, too.
+        num_images: images to reconstruct and to sample.
+    """
+
+    def __init__(self, every_n_epochs: int = 10, num_images: int = 16) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.num_images = num_images
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        due = last or trainer.current_epoch % self.every_n_epochs == 0
+        if trainer.sanity_checking or not trainer.is_global_zero or not due:
+            return
+        vae: VAE = pl_module.vae  # type: ignore[assignment]
+        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        x = vae.training_data.pixels.denormalize(next(iter(loader))[0][: self.num_images]).clamp(0, 1)
+        seeded = torch.Generator().manual_seed(0)
+        figures = {
+            "reconstructions": plots.reconstructions(x, reconstruct(vae, x)),
+            "samples": plots.image_grid(generate(vae, self.num_images, generator=seeded), columns=8),
+        }
+        if vae.latent_dim == 2:
+            encoded = encode_dataset(vae, loader)
+            classes = vae.training_data.dataset.class_names
+            figures["latents"] = plots.latent_scatter(encoded.codes, encoded.labels, classes)
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                continue
+            for name, figure in figures.items():
+                logger.experiment.add_figure(name, figure, trainer.global_step)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Replaces checkpoints atomically; Lightning's own way is not atomic where /tmp is on another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # torch's own writer does not say that a disk is full
+        torch.save(checkpoint, content)
+        hub.atomic_write(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
+
+
+class SaveOnInterrupt(Callback):
+    """Ctrl-C leaves ``last.ckpt`` in `folder`, where ``--ckpt_path last`` finds it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / "last.ckpt"
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, KeyboardInterrupt) and trainer.global_step > 0 and not trainer.sanity_checking:
+            trainer.save_checkpoint(self.path)
+            rank_zero_info(f"Saved {self.path}. Go on with the same command and --ckpt_path last")

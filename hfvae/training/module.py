@@ -1,0 +1,176 @@
+"""The Lightning module around a VAE: objective, learning rate schedule, logging, divergence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from .. import hub
+from ..data import Batch
+from ..models import VAE, ELBOTerms
+from .objectives import importance_weighted_bound
+from .optimizers import OPTIMIZERS
+
+
+class Diverged(RuntimeError):
+    """Raised when the loss or a gradient is not finite."""
+
+
+class VAETraining(lightning.LightningModule):
+    """Minimise distortion + beta * rate; the learning rate warms up linearly and decays along a cosine.
+
+    Args:
+        vae: the model to train.
+        learning_rate: the peak of the schedule.
+        warmup: fraction of the training steps in which the learning rate rises.
+        kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
+        importance_epochs: number of final epochs that maximise the importance-weighted bound instead of the ELBO: a better
+            density, with a posterior that is a looser approximation (Burda et al. 2016).
+        importance_samples: draws of z an image in that bound.
+        channels_last: keep convolutions' weights and images in the channels-last memory format, which is faster; results
+            are the same.
+        optimizer: "adam", or "muon": each hidden weight matrix moves along its orthogonalised momentum (Jordan et al.
+            2024, "Muon: An optimizer for hidden layers in neural networks").
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        learning_rate: float = 1e-3,
+        warmup: float = 0.02,
+        kl_warmup_epochs: int = 0,
+        importance_epochs: int = 0,
+        importance_samples: int = 1,
+        channels_last: bool = True,
+        optimizer: Literal["adam", "muon"] = "adam",
+    ) -> None:
+        super().__init__()
+        if not learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer}")
+        if not 0 < warmup < 1:
+            raise ValueError(f"warmup must be a fraction of the training between 0 and 1, got {warmup}")
+        if kl_warmup_epochs < 0:
+            raise ValueError(f"kl_warmup_epochs must not be negative, got {kl_warmup_epochs}")
+        if importance_epochs < 0 or importance_samples < 1 or (importance_epochs > 0) != (importance_samples > 1):
+            raise ValueError(
+                "importance_epochs and importance_samples must be given together, at least 1 and 2, "
+                f"got {importance_epochs} and {importance_samples}"
+            )
+        if importance_epochs and vae.beta != 1:
+            raise ValueError(f"the importance-weighted bound must have beta 1, got {vae.beta}")
+        self.vae = vae.to(memory_format=torch.channels_last) if channels_last else vae
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.warmup = warmup
+        self.kl_warmup_epochs = kl_warmup_epochs
+        self.importance_epochs = importance_epochs
+        self.importance_samples = importance_samples
+
+    def on_fit_start(self) -> None:
+        self.seed = torch.initial_seed()
+        record = getattr(getattr(self.trainer, "datamodule", None), "record", None)
+        if record is not None:
+            self.vae.training_record = record
+
+    def on_train_epoch_start(self) -> None:
+        """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""
+        sequence = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+    def training_step(self, batch: Batch) -> Tensor:
+        self.batch = batch  # saved if the step diverges
+        x = batch[0]
+        if self.in_importance_phase:
+            bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
+            self.log("train/bound", bound.detach())
+            return -bound
+        elbo = self.vae.elbo(x)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
+            self._log_elbo("train", elbo)
+        return (elbo.distortion + self.rate_weight * elbo.rate).mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the ELBO and ``val/bound``, by which the best checkpoint is chosen: the bound that training ends with."""
+        x, generator = batch[0], torch.Generator().manual_seed(batch_idx)
+        elbo = self.vae.elbo(x, generator=generator)
+        self._log_elbo("val", elbo)
+        bound = elbo.elbo
+        if self.importance_epochs:
+            bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
+        self.log("val/bound", bound.mean(), batch_size=len(x), sync_dist=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a gradient that is not finite, before it reaches the weights.
+
+        Raises:
+            Diverged: after the batch that caused it was saved.
+        """
+        gradients = [parameter.grad for parameter in self.vae.parameters() if parameter.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isfinite() or self.trainer.precision == "16-mixed":
+            return  # float16 overflows now and then; its loss scaling skips such steps
+        path = Path(self.trainer.default_root_dir) / f"diverged-{self.global_rank}.pt"
+        hub.atomic_write(path, lambda temporary: torch.save({"batch": self.batch, "step": self.global_step}, temporary))
+        raise Diverged(
+            f"the loss or its gradient is not finite in step {self.global_step}, epoch {self.current_epoch}. The "
+            f"weights are as they were before it; its batch is in {path}. Go on from the last checkpoint with "
+            "--ckpt_path last and a lower --model.learning_rate, or with --trainer.gradient_clip_val"
+        )
+
+    @property
+    def rate_weight(self) -> float:
+        """beta, or less while the KL warm-up lasts."""
+        done = 1.0 if self.kl_warmup_epochs == 0 else min(1.0, (self.current_epoch + 1) / self.kl_warmup_epochs)
+        return self.vae.beta * done
+
+    @property
+    def in_importance_phase(self) -> bool:
+        """Whether the importance-weighted bound has taken over."""
+        last = self.trainer.max_epochs or 0
+        return self.importance_epochs > 0 and self.current_epoch >= last - self.importance_epochs
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        if not math.isfinite(self.trainer.estimated_stepping_batches):
+            raise ValueError(
+                "the learning rate's schedule needs an end: set --trainer.max_epochs or --trainer.max_steps"
+            )
+        if not 0 <= self.importance_epochs <= max(self.trainer.max_epochs or 0, 0):
+            raise ValueError(
+                f"importance_epochs is {self.importance_epochs} and --trainer.max_epochs {self.trainer.max_epochs}: "
+                "set max_epochs to at least as many"
+            )
+        optimizer = OPTIMIZERS[self.optimizer](self.vae, self.learning_rate, bool(self.trainer.gradient_clip_val))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _learning_rate_factor(self, step: int) -> float:
+        """Up linearly, then down a half cosine to 0; a function of the trainer's length, so a run may be extended."""
+        progress = min(1.0, step / self.trainer.estimated_stepping_batches)
+        if progress < self.warmup:
+            return max(progress / self.warmup, 1e-2)
+        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        record = self.vae.training_record
+        checkpoint[hub.CHECKPOINT_KEY] = {
+            "model_class": type(self.vae).__name__,
+            "arguments": self.vae.config,
+            "data": None if record is None else record.to_json(),
+        }
+
+    def _log_elbo(self, stage: str, terms: ELBOTerms) -> None:
+        """Mean ELBO, rate and distortion in nats per image; beta scales none of them."""
+        options: dict[str, Any] = {"batch_size": len(terms.elbo), "sync_dist": stage == "val"}
+        means = {f"{stage}/{name}": value.detach().mean() for name, value in terms._asdict().items()}
+        self.log_dict(means, on_step=stage == "train", on_epoch=stage == "val", **options)
+        if stage == "val":
+            self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, **options)

@@ -1,0 +1,33 @@
+"""The table from optimizer names to optimizers of a VAE's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from ..models import VAE
+
+
+def adam(vae: VAE, learning_rate: float, clipped: bool = False) -> Optimizer:
+    """Adam (Kingma & Ba 2015); `clipped` says whether gradients are clipped, which Lightning cannot do for a fused one."""
+    return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=not clipped)
+
+
+def muon(vae: VAE, learning_rate: float, clipped: bool = False) -> Optimizer:  # noqa: ARG001
+    """Muon for the hidden layers' weights; Adam (Nesterov's) at half the rate for biases and the layers at the ends."""
+    from timm.optim.muon import Muon  # the import takes a second or two
+
+    weights = ([p for p in net.parameters() if p.ndim > 1] for net in (vae.encoder, vae.decoder))
+    hidden = [p for layers in weights for p in layers[1:-1]]
+    chosen = set(hidden)
+    groups: list[dict[str, Any]] = [
+        {"params": hidden},
+        {"params": [p for p in vae.parameters() if p not in chosen], "lr": learning_rate / 2, "use_fallback": True},
+    ]
+    return Muon(groups, lr=learning_rate, nesterov=True, betas=(0.9, 0.999))
+
+
+OPTIMIZERS: dict[str, Callable[[VAE, float, bool], Optimizer]] = {"adam": adam, "muon": muon}
