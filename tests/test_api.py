@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import App
+from support import App
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from hfvae import VAE, generate, hub, interpolate, load, reconstruct
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
-DIGIT = generate(load(CONV, device="cpu"), z=hub.Source(CONV).latents().mean[:1])[0, 0]
+DIGIT = generate(load(CONV, device="cpu"), z=hub.ModelSource(CONV).latents().mean[:1])[0, 0]
 ROWS = [[round(value, 4) for value in row] for row in DIGIT.tolist()]
 X = torch.tensor(ROWS).view(1, 1, 28, 28)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hfvae import MNISTDataModule
-from hfvae.data import MNISTTensors, rotate
+from hfvae.data import Images, ImageTensors, rotate
+from hfvae.datasets import Pixels
 
 
 def first_batch(data_dir: Path, part: str = "test", **options: Any) -> torch.Tensor:
@@ -24,7 +25,7 @@ def test_batches_and_split(mnist: MNISTDataModule) -> None:
     x, y = next(iter(mnist.test_dataloader()))
     assert (x.shape, x.dtype, y.shape, y.dtype) == ((500, 1, 28, 28), torch.float32, (500,), torch.int64)
     assert (x.min(), x.max()) == (0, 1)
-    assert mnist.test_set.classes[7] == "7 - seven"
+    assert mnist.test_set.classes[7] == "7"
     assert (len(mnist.train_set), len(mnist.val_set), len(mnist.test_set)) == (50_000, 10_000, 10_000)
     train, val = set(mnist.train_set.indices.tolist()), set(mnist.val_set.indices.tolist())
     assert not train & val
@@ -38,8 +39,8 @@ def test_batches_and_split(mnist: MNISTDataModule) -> None:
 
 @pytest.mark.mnist
 def test_images_are_held_as_uint8_and_fetched_a_batch_at_a_time(mnist: MNISTDataModule, monkeypatch: Any) -> None:
-    assert mnist.train_set.images.dtype == torch.uint8
-    monkeypatch.setattr(MNISTTensors, "__getitem__", None)
+    assert mnist.train_set.images.levels.dtype == torch.uint8
+    monkeypatch.setattr(ImageTensors, "__getitem__", None)
     next(iter(mnist.train_dataloader()))
 
 
@@ -165,8 +166,7 @@ def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -
 
 def test_turned_white_stays_in_range() -> None:
     """Interpolation rounds a few images of a million above 255, and one of them ends a training."""
-    white = torch.full((2000, 28, 28), 255, dtype=torch.uint8)
-    options = {"binarize_threshold": None, "dynamic": False, "mean": None, "std": None, "noise_seed": None}
-    turned = MNISTTensors(white, torch.zeros(2000), torch.arange(2000), rotation=45.0, dequantize=False, **options)
-    assert rotate(white.unsqueeze(1).float(), 45).max() > 255, "else this test is none"
+    white = torch.full((2000, 1, 28, 28), 255, dtype=torch.uint8)
+    turned = ImageTensors(Images(white, torch.zeros(2000)), torch.arange(2000), Pixels(), rotation=45.0)
+    assert rotate(white.float(), 45).max() > 255, "else this test shows nothing"
     assert turned.__getitems__(list(range(2000)))[0].max() <= 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import REPOSITORY, for_training
+from support import REPOSITORY, for_training
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 

@@ -21,16 +21,20 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, TINY
+from support import REPOSITORY, TINY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hfvae import VAE, card, hub, sketch
-from hfvae.demo import api, draw, latent_map, sliders
-from hfvae.demo.blocks import POINT
-from hfvae.demo.session import PAD, Session, _card
+from hfvae import VAE, hub, sketch
+from hfvae.demo import api
+from hfvae.demo.blocks import SHARED
+from hfvae.demo.draw import draw
+from hfvae.demo.latent_map.atlas import atlas
+from hfvae.demo.sliders import morph, prior
+from hfvae.demo.registry import PAD_SIDE, ModelRegistry, _card
 from hfvae.demo.widget import answering
+from hfvae.hub import layout, validate_card
 
 CASES = int(os.environ.get("HFVAE_FUZZ", "0"))
 MEMORY = 600 << 20
@@ -104,7 +108,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def _empty_box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No models to fall back upon."""
-    monkeypatch.setattr(hub, "BUNDLED", tmp_path)
+    monkeypatch.setattr("hfvae.hub.layout.BUNDLED", tmp_path)
 
 
 @contextmanager
@@ -179,7 +183,7 @@ def test_weights_file(folder: Path, data: st.DataObject) -> None:
 @fuzz
 @given(data=st.data())
 def test_codes_file(folder: Path, data: st.DataObject) -> None:
-    """Latent codes of any shape, type and value: a session shows the model with them, or says why it does not."""
+    """Latent codes of any shape, type and value: a registry shows the model with them, or says why it does not."""
     vae = VAE.from_pretrained(folder)
     shape = st.sampled_from([(40, vae.latent_dim), (0, vae.latent_dim), (1, vae.latent_dim), (40,), (40, 1000), ()])
     values = st.sampled_from([0.0, 1.0, -1.0, 9.0, 10.0, float("nan"), float("inf"), 6e4])
@@ -189,20 +193,21 @@ def test_codes_file(folder: Path, data: st.DataObject) -> None:
         st.fixed_dictionaries({"mean": tensor, "labels": tensor}, optional={"elbo": tensor, "more": tensor})
     )
     with restored(folder / hub.CONFIG), restored(folder / hub.LATENTS), only_within(folder):
-        hub._save_tensors(folder / hub.LATENTS, tensors)
+        layout._write_tensors(folder / hub.LATENTS, tensors)
         config = json.loads((folder / hub.CONFIG).read_text())
         config["sha256"][hub.LATENTS] = hub.sha256(folder / hub.LATENTS)
         hub.write_json(folder / hub.CONFIG, config)
         try:
-            session = Session([str(folder)], "cpu")
+            registry = ModelRegistry([str(folder)], "cpu")
         except hub.HubError:
             return
-        name = next(iter(session.exhibits))
-        json.dumps(session.describe(), allow_nan=False)
-        for function in (latent_map.atlas, draw.digits):
-            json.dumps(answering(function, session)({"model": name}), allow_nan=False)
+        name = next(iter(registry.models))
+        json.dumps(registry.describe(), allow_nan=False)
+        for function in (atlas, draw.class_examples):
+            json.dumps(answering(function, registry)({"model": name}), allow_nan=False)
 
 
+FACTS = TINY["dense"]().facts()
 hostile_text = st.lists(
     st.text(max_size=20)
     | st.sampled_from(
@@ -222,11 +227,11 @@ def test_card_text(folder: Path, text: str, times: int) -> None:
     path = folder / hub.CARD
     with restored(path), only_within(folder):
         path.write_bytes((text * times).encode("utf-8", "surrogatepass"))
-        assert "<!-- hfvae:results -->" not in _card(hub.Source(folder), "name")
+        assert "<!-- hfvae:results -->" not in _card(hub.ModelSource(folder), "name")
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
-            hub.write_card(folder)
-            card.checked(path.read_text(encoding="utf-8"))
+            hub.write_card(folder, FACTS)
+            validate_card(path.read_text(encoding="utf-8"))
         except hub.HubError:
             assert path.read_bytes() == text.encode("utf-8", "surrogatepass"), "nothing is lost"
         except ValueError:
@@ -258,14 +263,14 @@ def test_drawing(array: np.ndarray, light_ground: bool | None) -> None:
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     shown = tmp_path_factory.mktemp("shown")
-    return Session([str(model_with_codes(shown / name)) for name in sorted(TINY)], "cpu")
+    return ModelRegistry([str(model_with_codes(shown / name)) for name in sorted(TINY)], "cpu")
 
 
 point = st.lists(st.floats(-9, 9), min_size=2, max_size=3)
 points = st.lists(st.lists(numbers, max_size=4), max_size=5) | st.lists(point)
-ink = st.binary(max_size=40) | st.binary(min_size=PAD * PAD, max_size=PAD * PAD)
+ink = st.binary(max_size=40) | st.binary(min_size=PAD_SIDE * PAD_SIDE, max_size=PAD_SIDE * PAD_SIDE)
 requests = json_values | st.fixed_dictionaries(
     {"model": st.sampled_from(sorted(TINY)) | json_values},
     optional={
@@ -273,17 +278,20 @@ requests = json_values | st.fixed_dictionaries(
         "a": point | json_values,
         "b": point | json_values,
         "spherical": st.booleans() | json_values,
+        "count": numbers,
+        "seed": numbers,
+        "temperature": numbers,
         "ink": ink.map(lambda data: base64.b64encode(data).decode()) | json_values,
     },
 )
-PAGE = [*POINT, draw.reconstruct, draw.posterior, draw.digits, sliders.animation]
+PAGE = [*SHARED, draw.reconstruct, draw.posterior, draw.class_examples, morph.animation, prior.draws]
 
 
 @fuzz
 @given(request=requests)
 @pytest.mark.parametrize("function", PAGE, ids=lambda function: function.__name__)
-def test_what_a_page_may_call(session: Session, function: Callable[..., Any], request: Any) -> None:
-    answer = answering(function, session)(copy.deepcopy(request))
+def test_what_a_page_may_call(registry: ModelRegistry, function: Callable[..., Any], request: Any) -> None:
+    answer = answering(function, registry)(copy.deepcopy(request))
     text = json.dumps(answer, allow_nan=False)
     assert len(text) < 10 << 20
     if "error" in answer:
@@ -310,8 +318,8 @@ ENDPOINTS = {
 @fuzz
 @given(data=st.data())
 @pytest.mark.parametrize("name", sorted(ENDPOINTS))
-def test_endpoints(session: Session, name: str, data: st.DataObject) -> None:
-    function = next(function for function in api.endpoints(session) if function.__name__ == name)
+def test_endpoints(registry: ModelRegistry, name: str, data: st.DataObject) -> None:
+    function = next(function for function in api.endpoints(registry) if function.__name__ == name)
     arguments = {key: data.draw(values | json_values, label=key) for key, values in ENDPOINTS[name].items()}
     model = data.draw(st.sampled_from(sorted(TINY)) | json_values, label="model")
     try:
@@ -324,9 +332,9 @@ def test_endpoints(session: Session, name: str, data: st.DataObject) -> None:
 RECIPE = "configs/mnist_conv.yaml"
 SETTINGS = {
     "model": "vae learning_rate optimizer warmup kl_warmup_epochs importance_epochs importance_samples strange",
-    "data": "binarize binarize_threshold mean std batch_size dequantize rotation num_workers",
+    "data": "dataset binarize binarize_threshold mean std batch_size dequantize rotation num_workers",
     "trainer": "max_epochs precision devices accelerator gradient_clip_val callbacks limit_val_batches",
-    "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma",
+    "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma prior_type prior_options posterior_type",
 }
 
 
@@ -335,9 +343,10 @@ SETTINGS = {
 @given(data=st.data())
 def test_recipe(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A recipe with some settings replaced by anything begins to train or ends in a sentence."""
-    import fit
     import yaml
     from lightning import Trainer
+
+    from hfvae.cli import fit
 
     root = tmp_path_factory.mktemp("recipe")
     recipe = yaml.safe_load((REPOSITORY / RECIPE).read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, TINY, App
+from support import REPOSITORY, TINY, App
 
 from hfvae import hub
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY
+from support import TINY
 from safetensors.torch import load_file, save_file
 
 import hfvae
@@ -50,7 +50,7 @@ def test_saving_again_keeps_a_card_edited_by_hand(folder: Path) -> None:
 def test_latents_round_trip(folder: Path) -> None:
     latents = hub.Latents(torch.randn(10, 2).half().float(), torch.arange(10), torch.randn(10))
     hub.write_latents(folder, latents)
-    for ours, theirs in zip(hub.Source(folder).latents(), latents, strict=True):
+    for ours, theirs in zip(hub.ModelSource(folder).latents(), latents, strict=True):
         assert torch.equal(ours, theirs)
     assert hub.LATENTS in json.loads((folder / hub.CONFIG).read_text())["sha256"]
 
@@ -58,15 +58,15 @@ def test_latents_round_trip(folder: Path) -> None:
 def test_codes_for_a_config_without_checksums(folder: Path) -> None:
     edit_config(folder, sha256="DELETE")
     hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
-    assert hub.Source(folder).latents().mean.shape == (10, 2)
+    assert hub.ModelSource(folder).latents().mean.shape == (10, 2)
 
 
 def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
     hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
     TINY["dense"]().save_pretrained(folder)
-    assert not hub.Source(folder).has_latents()
+    assert not hub.ModelSource(folder).has_latents()
     with pytest.raises(hub.NotFoundError, match="no latent codes of its present weights"):
-        hub.Source(folder).latents()
+        hub.ModelSource(folder).latents()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
 def test_codes_that_are_none(folder: Path, latents: hub.Latents) -> None:
     hub.write_latents(folder, latents)
     with pytest.raises(hub.WeightsError, match="hold"):
-        hub.Source(folder).latents()
+        hub.ModelSource(folder).latents()
 
 
 def test_a_folder_has_no_revisions(folder: Path) -> None:
@@ -202,7 +202,7 @@ def test_an_interrupted_save_leaves_the_old_files(folder: Path, monkeypatch: pyt
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(hub, "save_file", fail)
+    monkeypatch.setattr("hfvae.hub.layout.save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         TINY["dense"]().save_pretrained(folder)
     assert (folder / hub.WEIGHTS).read_bytes() == before
@@ -211,10 +211,10 @@ def test_an_interrupted_save_leaves_the_old_files(folder: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", hub.bundled_names())
 def test_bundled_models_load_offline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "hf_hub_download", None)
+    monkeypatch.setattr("hfvae.hub.download.hf_hub_download", None)
     vae = hfvae.load(name, device="cpu")
     assert not vae.training
-    latents = hub.Source(name).latents()
+    latents = hub.ModelSource(name).latents()
     assert latents.mean.shape == (10_000, vae.latent_dim)
     assert latents.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 PACKAGE = REPOSITORY / "hfvae"
 # Which rooms a room may know. `demo` stands for all its modules.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import LIKELIHOOD_TYPES
+from support import LIKELIHOOD_TYPES
 from torch.distributions import Bernoulli, Laplace, Normal
 
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE
@@ -27,7 +27,7 @@ def test_distributions_of_the_right_shape(make_vae: MakeVAE, likelihood_type: st
     p = vae.decode(q.rsample())
     assert (p.batch_shape, p.event_shape) == ((6,), vae.image_shape)
     assert p.log_prob(images).shape == (6,)
-    picture = vae.picture(q.mean)
+    picture = vae.decode_image(q.mean)
     assert picture.shape == images.shape
     assert 0 <= picture.min() <= picture.max() <= 1
     family = {
@@ -79,7 +79,7 @@ def test_continuous_bernoulli_stays_in_its_bound(vae: VAE) -> None:
 @pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
 def test_images_as_they_are_measured(make_vae: MakeVAE, likelihood_type: str) -> None:
     levels = torch.arange(256.0).repeat(100, 1)
-    observe = make_vae(likelihood_type=likelihood_type).likelihood.observe
+    observe = make_vae(likelihood_type=likelihood_type).likelihood.preprocess
     observed = observe(levels / 255, torch.Generator().manual_seed(0))
     assert torch.equal(observed, observe(levels / 255, torch.Generator().manual_seed(0)))
     if likelihood_type == "Bernoulli":
@@ -148,7 +148,7 @@ def test_golden_output() -> None:
     vae = DenseVAE(hidden_features=[4], latent_dim=2)
     for parameter in vae.parameters():
         torch.nn.init.constant_(parameter, 0.01)
-    picture = vae.picture(torch.tensor([[1.0, -2.0]]))
+    picture = vae.decode_image(torch.tensor([[1.0, -2.0]]))
     torch.testing.assert_close(picture, torch.full((1, 1, 28, 28), 0.5025), atol=1e-6, rtol=0)
 
 

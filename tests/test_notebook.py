@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "train" / "analysis.ipynb"
 

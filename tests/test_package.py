@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, free_port, wait_until_served
+from support import REPOSITORY, free_port, wait_until_served
 
 from hfvae import hub
 from hfvae.version import __version__

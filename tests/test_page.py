@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import App, close, free_port, missing
+from support import App, close, free_port, missing
 from PIL import Image
 
 from hfvae import VAE, generate, hub
@@ -525,7 +525,7 @@ def test_the_map(person: Person, vaes: dict[str, VAE], model: str) -> None:
     person.page.wait_for_function("(z) => hfvae.state.z[0] !== z", arg=z[0])
     assert close(hovered, vaes[model], person.z)
     if model == CONV:
-        codes = hub.Source(CONV).latents().mean
+        codes = hub.ModelSource(CONV).latents().mean
         assert ((codes - torch.tensor(person.z)).abs().amax(1) < 1e-6).any(), "a projected place is some digit's code"
     person.open("Sliders")
     assert person.settled("#generated") == hovered

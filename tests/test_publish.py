@@ -9,21 +9,20 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import push as push_script
 import pytest
 import torch
-from conftest import MEASURED, REPOSITORY, TINY
+from support import MEASURED, REPOSITORY, TINY
 from hub_server import Fault, HubServer
 from huggingface_hub import constants
 
 from hfvae import VAE, hub
+from hfvae.cli import push as push_script
 
 TOKEN = "hf_user"
 LOAD = """
 import os, sys, time, hfvae
-from hfvae import hub
-from hfvae.hub import HubError
-hub._PATIENCE = float(os.environ.get("PATIENCE", hub._PATIENCE))
+from hfvae.hub import HubError, download
+download._TIMEOUT = float(os.environ.get("PATIENCE", download._TIMEOUT))
 started = time.monotonic()
 options = dict(pair.split("=") for pair in sys.argv[2:])
 try:
@@ -61,7 +60,7 @@ def folder(vae: VAE, tmp_path: Path) -> Path:
     )
     (folder / hub.FIGURES).mkdir()
     (folder / hub.FIGURES / "samples.png").write_bytes(b"\x89PNG")
-    hub.write_card(folder)
+    hub.write_card(folder, vae.facts())
     return folder
 
 
@@ -181,7 +180,7 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
         assert line in card
     assert re.search(r"sdk_version: 6\.\d+", card)
     assert server.repo("user/demo", repo_type="space").variables == {"HFVAE_MODELS": "user/name"}
-    assert {"app.py", "requirements.txt", "hfvae/demo/assets/draw.js"} <= set(files)
+    assert {"app.py", "requirements.txt", "hfvae/demo/draw/draw.js"} <= set(files)
     assert not [name for name in files if "pretrained" in name or "test" in name or name.startswith("train")]
     lines = files["requirements.txt"].decode().splitlines()
     installed = {re.split(r"[<>=]", line)[0] for line in lines if not line.startswith("#")}
@@ -191,7 +190,7 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
         path = tmp_path / "space" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    probe = "import app, hfvae.demo.session as s; print(list(s.Session(['user/name'], 'cpu').exhibits))"
+    probe = "import app, hfvae.demo.registry as r; print(list(r.ModelRegistry(['user/name'], 'cpu').models))"
     done = subprocess.run(
         [sys.executable, "-c", probe],
         cwd=tmp_path / "space",
@@ -430,7 +429,7 @@ def test_a_damaged_cache_entry_is_fetched_once_more(published: HubServer, load: 
 
 @pytest.mark.browser
 def test_the_app_takes_models_from_the_hub(published: HubServer, browser: object, tmp_path: Path) -> None:
-    from conftest import App
+    from support import App
 
     environment = {**published.env(tmp_path / "home"), "HFVAE_MODELS": "user/name, user/nothing"}
     app = App(tmp_path / "log", **{name: value for name, value in environment.items() if os.environ.get(name) != value})

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import REPOSITORY
+from support import REPOSITORY
 
 from hfvae import MNISTDataModule, hub, load
 from hfvae.evaluation import Encoded, knn_accuracy
@@ -42,7 +42,7 @@ def test_renderings_come_back_with_their_label(mnist: MNISTDataModule, mode: str
     assert (stacked - x).abs().mean() < tolerance, "mean ink of a digit is 0.13"
 
     vae = load("mnist-conv-32d", device="cpu")
-    latents = hub.Source("mnist-conv-32d").latents()
+    latents = hub.ModelSource("mnist-conv-32d").latents()
     others = Encoded(latents.mean[500:], torch.ones(9500, 32), latents.labels[500:])
     with torch.no_grad():
         originals, renderings = (Encoded(q.mean, q.stddev, y) for q in (vae.encode(x), vae.encode(stacked)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, App
+from support import REPOSITORY, App
 from hub_server import HubServer
 
 from hfvae import hub, plots
@@ -103,5 +103,5 @@ def check_metrics(folder: Path, samples: int = 2) -> None:
     figures = {path.name for path in (folder / hub.FIGURES).iterdir()}
     assert figures == {"reconstructions.png", "samples.png", "latents.png", "traversals.png"}
     assert "| ELBO |" in (folder / hub.CARD).read_text()
-    latents = hub.Source(folder).latents()
+    latents = hub.ModelSource(folder).latents()
     assert plots.latent_scatter(principal_axes(latents.mean).project(latents.mean), latents.labels).axes

@@ -13,17 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fit as script
 import pytest
 import torch
-from conftest import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
+from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from hfvae import VAE, DenseVAE, hub, load
+from hfvae.cli import fit as script
 from hfvae.likelihoods import INITIAL_SIGMA
-from hfvae.models import draw
-from hfvae.training import VAETraining, importance_weighted_bound, muon
+from hfvae.sampling import rsample
+from hfvae.training import VAETraining
+from hfvae.training.objectives import importance_weighted_bound
+from hfvae.training.optimizers import muon
 
 in_this_process = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -96,7 +98,7 @@ def test_a_run_leaves_logs_checkpoints_and_a_hub_folder(run: tuple[Path, str]) -
     assert not best.training
     assert best.config == vae.config
     assert all(torch.equal(a, b) for a, b in zip(best.parameters(), vae.parameters(), strict=True))
-    latents = hub.Source(root / "pretrained").latents()
+    latents = hub.ModelSource(root / "pretrained").latents()
     assert latents.mean.shape == (10_000, 2)
     assert latents.elbo is not None
     assert latents.elbo.shape == (10_000,)
@@ -241,7 +243,7 @@ def test_importance_weighted_bound(num_samples: int) -> None:
 
     def plain() -> torch.Tensor:
         q = vae.encode(x)
-        z = draw(q.expand((num_samples, len(x))))
+        z = rsample(q, (num_samples,))
         return vae.log_weights(x, z, q).logsumexp(0) - math.log(num_samples)
 
     def gradients(bound: Callable[[], torch.Tensor]) -> torch.Tensor:

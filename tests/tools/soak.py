@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
-from conftest import App, open_browser
+from support import App, open_browser
 from hub_server import Fault, HubServer
 
 from hfvae import hub, load

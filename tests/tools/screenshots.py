@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from conftest import App, open_browser
+from support import App, open_browser
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}
 STROKE = [(90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (85, 205)]

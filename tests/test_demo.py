@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import LIKELIHOOD_TYPES, REPOSITORY, TINY
+from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 from PIL import Image
 
 from hfvae import VAE, generate, hub, reconstruct
-from hfvae.demo import decoder, draw, latent_map, sliders
-from hfvae.demo.gate import Busy, Gate
-from hfvae.demo.session import PAD, Session
+from hfvae.demo.draw import draw
+from hfvae.demo.latent_map import atlas as latent_map
+from hfvae.demo.shared import decoding
+from hfvae.demo.sliders import morph as sliders
+from hfvae.demo.limiter import Busy, ConcurrencyLimiter
+from hfvae.demo.registry import PAD_SIDE, ModelRegistry
 from hfvae.demo.widget import answering
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
@@ -38,91 +41,91 @@ def pictures(text: str) -> torch.Tensor:
 
 
 def bar() -> torch.Tensor:
-    ink = torch.zeros(PAD, PAD)
+    ink = torch.zeros(PAD_SIDE, PAD_SIDE)
     ink[30:110, 65:78] = 255
     return ink
 
 
 @pytest.fixture(scope="module")
-def session() -> Session:
-    return Session([DENSE, CONV], "cpu")
+def registry() -> ModelRegistry:
+    return ModelRegistry([DENSE, CONV], "cpu")
 
 
 @pytest.fixture
-def show(tmp_path: Path) -> Callable[[VAE], Session]:
-    """A session with one model, without codes."""
+def show(tmp_path: Path) -> Callable[[VAE], ModelRegistry]:
+    """A registry with one model, without codes."""
 
-    def shown(vae: VAE) -> Session:
+    def shown(vae: VAE) -> ModelRegistry:
         vae.save_pretrained(tmp_path / "shown")
-        return Session([str(tmp_path / "shown")], "cpu")
+        return ModelRegistry([str(tmp_path / "shown")], "cpu")
 
     return shown
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
-def test_a_drawing_comes_back(session: Session, model: str) -> None:
-    answer = draw.reconstruct(session, {"model": model, "ink": encoded(bar())})
+def test_a_drawing_comes_back(registry: ModelRegistry, model: str) -> None:
+    answer = draw.reconstruct(registry, {"model": model, "ink": encoded(bar())})
     seen, picture = pictures(answer["seen"]), pictures(answer["reconstruction"])
     assert seen.max() > 0.5
     assert (seen - picture).abs().mean() < 0.1, "a bar is a one"
-    vae = session.exhibits[model].vae
+    vae = registry.models[model].vae
     torch.testing.assert_close(picture, reconstruct(vae, seen.unsqueeze(1))[:, 0], atol=0.05, rtol=0)
-    assert decoder.decode(session, {"model": model, "z": [answer["z"]]})["images"] == answer["reconstruction"]
+    assert decoding.decode(registry, {"model": model, "z": [answer["z"]]})["images"] == answer["reconstruction"]
     assert answer["votes"].index(max(answer["votes"])) == 1
     assert sum(answer["votes"]) == 15
     assert answer["percentile"] > 50, "a clean one is easily explained"
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
-def test_scribbles_are_no_digits(session: Session, model: str) -> None:
+def test_scribbles_are_no_digits(registry: ModelRegistry, model: str) -> None:
     noise = (torch.rand(14, 14) > 0.5).repeat_interleave(10, 0).repeat_interleave(10, 1) * 255
-    answer = draw.reconstruct(session, {"model": model, "ink": encoded(noise)})
+    answer = draw.reconstruct(registry, {"model": model, "ink": encoded(noise)})
     assert answer["percentile"] < 1
 
 
-def test_a_verdict_does_not_flicker(session: Session) -> None:
+def test_a_verdict_does_not_flicker(registry: ModelRegistry) -> None:
     request = {"model": DENSE, "ink": encoded(bar())}
-    assert draw.reconstruct(session, request) == draw.reconstruct(session, request)
+    assert draw.reconstruct(registry, request) == draw.reconstruct(registry, request)
 
 
-def test_percentiles_are_those_of_the_test_set(session: Session) -> None:
-    exhibit = session.exhibits[CONV]
-    elbo = exhibit.latents.elbo
-    assert exhibit.percentile(float(elbo.median())) == pytest.approx(50, abs=0.1)
-    assert exhibit.percentile(float(elbo.min())) == 0
-    assert exhibit.percentile(math.inf) == 100
+def test_percentiles_are_those_of_the_test_set(registry: ModelRegistry) -> None:
+    model = registry.models[CONV]
+    elbo = model.latents.elbo
+    assert model.percentile(float(elbo.median())) == pytest.approx(50, abs=0.1)
+    assert model.percentile(float(elbo.min())) == 0
+    assert model.percentile(math.inf) == 100
 
 
 @pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
-def test_models_without_codes_give_no_verdict(show: Callable[[VAE], Session], likelihood_type: str) -> None:
-    session = show(TINY["conv"](likelihood_type=likelihood_type))
-    name = next(iter(session.exhibits))
-    answer = draw.reconstruct(session, {"model": name, "ink": encoded(bar())})
+def test_models_without_codes_give_no_verdict(show: Callable[[VAE], ModelRegistry], likelihood_type: str) -> None:
+    registry = show(TINY["conv"](likelihood_type=likelihood_type))
+    name = next(iter(registry.models))
+    answer = draw.reconstruct(registry, {"model": name, "ink": encoded(bar())})
     assert answer["percentile"] is answer["votes"] is None
-    assert session.describe()[0]["hasMap"] is False
-    for function in (latent_map.atlas, draw.digits):
-        assert "without" in answering(function, session)({"model": name})["error"]
+    assert registry.describe()[0]["hasMap"] is False
+    for function in (latent_map.atlas, draw.class_examples):
+        assert "without" in answering(function, registry)({"model": name})["error"]
 
 
-def test_posterior_draws_scatter_around_the_mean(session: Session) -> None:
+def test_posterior_draws_scatter_around_the_mean(registry: ModelRegistry) -> None:
     request = {"model": CONV, "ink": encoded(bar())}
-    draws = pictures(draw.posterior(session, request)["images"])
-    mean = pictures(draw.reconstruct(session, request)["reconstruction"])
+    draws = pictures(draw.posterior(registry, request)["images"])
+    mean = pictures(draw.reconstruct(registry, request)["reconstruction"])
     assert draws.shape == (10, 28, 28)
     assert len(draws.unique(dim=0)) == 10
     assert 0.001 < (draws.mean(0) - mean).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize("function", [draw.reconstruct, draw.posterior])
-def test_an_empty_pad_is_an_empty_state(session: Session, function: Callable[..., Any]) -> None:
-    assert function(session, {"model": DENSE, "ink": encoded(torch.zeros(PAD, PAD))}) == {"empty": True}
+def test_an_empty_pad_is_an_empty_state(registry: ModelRegistry, function: Callable[..., Any]) -> None:
+    assert function(registry, {"model": DENSE, "ink": encoded(torch.zeros(PAD_SIDE, PAD_SIDE))}) == {"empty": True}
 
 
 def test_digits_are_mnists_own_where_it_is(
-    session: Session, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch, mnist: Any
+    registry: ModelRegistry, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch, mnist: Any
 ) -> None:
     monkeypatch.setenv("HFVAE_DATA_DIR", str(mnist_dir))
-    answer = draw.digits(session, {"model": CONV})
+    answer = draw.class_examples(registry, {"model": CONV})
     assert answer["real"]
     test = torch.cat([x for x, _ in mnist.test_dataloader()])[:, 0]
     labels = torch.cat([y for _, y in mnist.test_dataloader()])
@@ -133,18 +136,18 @@ def test_digits_are_mnists_own_where_it_is(
 
 
 def test_digits_are_decoded_where_mnist_is_not(
-    session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HFVAE_DATA_DIR", str(tmp_path))
-    answer = draw.digits(session, {"model": CONV})
+    answer = draw.class_examples(registry, {"model": CONV})
     assert not answer["real"]
     assert pictures(answer["images"]).shape == (10, 28, 28)
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
-def test_atlas(session: Session, model: str) -> None:
-    answer = latent_map.atlas(session, {"model": model})
-    dim = session.exhibits[model].vae.latent_dim
+def test_atlas(registry: ModelRegistry, model: str) -> None:
+    answer = latent_map.atlas(registry, {"model": model})
+    dim = registry.models[model].vae.latent_dim
     axes = min(8, dim)
     sizes = {key: len(base64.b64decode(value)) for key, value in answer.items()}
     assert sizes == {
@@ -156,10 +159,10 @@ def test_atlas(session: Session, model: str) -> None:
     }
 
 
-def test_the_most_active_latents_come_first(session: Session) -> None:
-    two, many = session.describe()
+def test_the_most_active_latents_come_first(registry: ModelRegistry) -> None:
+    two, many = registry.describe()
     assert two["ranking"] == [0, 1]
-    activity = session.exhibits[CONV].activity
+    activity = registry.models[CONV].activity
     assert [activity[latent] for latent in many["ranking"]] == sorted(activity, reverse=True)
     assert sum(many["active"]) == 20
 
@@ -172,72 +175,72 @@ def test_which_decoders_a_browser_runs(activation: str, likelihood_type: str) ->
     assert not decoder.fits_a_browser(TINY["conv"](activation=activation))
 
 
-def test_decoder_weights_are_the_decoders(session: Session) -> None:
-    answer = decoder.weights(session, {"model": DENSE})
+def test_decoder_weights_are_the_decoders(registry: ModelRegistry) -> None:
+    answer = decoding.weights(registry, {"model": DENSE})
     dtype = getattr(torch, answer["precision"])
     numbers = torch.frombuffer(bytearray(base64.b64decode(answer["weights"])), dtype=dtype)
-    ours = torch.cat([weight.flatten() for weight in session.exhibits[DENSE].vae.decoder.parameters()])
+    ours = torch.cat([weight.flatten() for weight in registry.models[DENSE].vae.decoder.parameters()])
     assert torch.equal(numbers.float(), ours.detach())
     assert answer["widths"] == [2, 32, 128, 512, 784]
-    assert "in Python" in answering(decoder.weights, session)({"model": CONV})["error"]
+    assert "in Python" in answering(decoding.weights, registry)({"model": CONV})["error"]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_half_the_bytes_where_that_loses_nothing(show: Callable[[VAE], Session], dtype: str) -> None:
-    session = show(TINY["dense"]().to(getattr(torch, dtype)))
-    assert decoder.weights(session, {"model": next(iter(session.exhibits))})["precision"] == dtype
+def test_half_the_bytes_where_that_loses_nothing(show: Callable[[VAE], ModelRegistry], dtype: str) -> None:
+    registry = show(TINY["dense"]().to(getattr(torch, dtype)))
+    assert decoding.weights(registry, {"model": next(iter(registry.models))})["precision"] == dtype
 
 
-def test_an_animation_goes_there_and_back(session: Session) -> None:
+def test_an_animation_goes_there_and_back(registry: ModelRegistry) -> None:
     a, b = [-1.0, 0.5], [1.0, 2.0]
-    answer = sliders.animation(session, {"model": DENSE, "a": a, "b": b, "spherical": True})
+    answer = sliders.animation(registry, {"model": DENSE, "a": a, "b": b, "spherical": True})
     film = Image.open(io.BytesIO(base64.b64decode(answer["gif"])))
     assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("GIF", (224, 224), 46, 0)
-    vae = session.exhibits[DENSE].vae
+    vae = registry.models[DENSE].vae
     for frame, end in ((0, a), (23, b)):
         film.seek(frame)
         shown = torch.tensor(np.array(film.convert("L")))[::8, ::8] / 255
         torch.testing.assert_close(shown, generate(vae, z=torch.tensor([end]))[0, 0], atol=0.01, rtol=0)
 
 
-BLANK = encoded(torch.zeros(PAD, PAD))
+BLANK = encoded(torch.zeros(PAD_SIDE, PAD_SIDE))
 
 
 @pytest.mark.parametrize(
     ("function", "request_"),
     [
-        (decoder.decode, None),
-        (decoder.decode, []),
-        (decoder.decode, "x" * 10**6),
-        (decoder.decode, {"model": "../etc", "z": [[0, 0]]}),
-        (decoder.decode, {"model": ["a"], "z": [[0, 0]]}),
-        (decoder.decode, {"model": DENSE}),
-        (decoder.decode, {"model": DENSE, "z": []}),
-        (decoder.decode, {"model": DENSE, "z": [0, 0]}),
-        (decoder.decode, {"model": DENSE, "z": [[0]]}),
-        (decoder.decode, {"model": DENSE, "z": [[0, math.nan]]}),
-        (decoder.decode, {"model": DENSE, "z": [[0, 1e30]]}),
-        (decoder.decode, {"model": DENSE, "z": [[0, 10**400]]}),
-        (decoder.decode, {"model": DENSE, "z": [[0, "1"]]}),
-        (decoder.decode, {"model": DENSE, "z": [[True, 0]]}),
-        (decoder.decode, {"model": DENSE, "z": [[0, 0]] * 401}),
-        (decoder.weights, {"model": CONV}),
+        (decoding.decode, None),
+        (decoding.decode, []),
+        (decoding.decode, "x" * 10**6),
+        (decoding.decode, {"model": "../etc", "z": [[0, 0]]}),
+        (decoding.decode, {"model": ["a"], "z": [[0, 0]]}),
+        (decoding.decode, {"model": DENSE}),
+        (decoding.decode, {"model": DENSE, "z": []}),
+        (decoding.decode, {"model": DENSE, "z": [0, 0]}),
+        (decoding.decode, {"model": DENSE, "z": [[0]]}),
+        (decoding.decode, {"model": DENSE, "z": [[0, math.nan]]}),
+        (decoding.decode, {"model": DENSE, "z": [[0, 1e30]]}),
+        (decoding.decode, {"model": DENSE, "z": [[0, 10**400]]}),
+        (decoding.decode, {"model": DENSE, "z": [[0, "1"]]}),
+        (decoding.decode, {"model": DENSE, "z": [[True, 0]]}),
+        (decoding.decode, {"model": DENSE, "z": [[0, 0]] * 401}),
+        (decoding.weights, {"model": CONV}),
         (draw.reconstruct, {"model": DENSE}),
         (draw.reconstruct, {"model": DENSE, "ink": "abc"}),
         (draw.reconstruct, {"model": DENSE, "ink": "!" * len(BLANK)}),
         (draw.reconstruct, {"model": DENSE, "ink": "é" * len(BLANK)}),
         (draw.reconstruct, {"model": DENSE, "ink": "A" * len(BLANK)}),
         (draw.posterior, {"model": DENSE, "ink": "A" * 10**7}),
-        (draw.digits, {}),
+        (draw.class_examples, {}),
         (latent_map.atlas, {"model": "nothing"}),
         (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, 0]}),
         (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, math.inf], "spherical": True}),
     ],
 )
 def test_bad_requests_get_a_sentence(
-    session: Session, function: Callable[..., Any], request_: Any, caplog: pytest.LogCaptureFixture
+    registry: ModelRegistry, function: Callable[..., Any], request_: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = answering(function, session)(request_)
+    answer = answering(function, registry)(request_)
     assert list(answer) == ["error"]
     assert "must" in answer["error"]
     assert f"{function.__name__} refused a request" in caplog.text
@@ -246,7 +249,7 @@ def test_bad_requests_get_a_sentence(
 def test_codes_of_another_model_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     TINY["dense"]().save_pretrained(tmp_path)
     hub.write_latents(tmp_path, hub.Latents(torch.randn(5, 3), torch.arange(5)))
-    assert f"{tmp_path.name} could not be loaded" in Session([str(tmp_path)], "cpu").problems[0]
+    assert f"{tmp_path.name} could not be loaded" in ModelRegistry([str(tmp_path)], "cpu").problems[0]
     assert "codes of 3 latents and a model of 2" in caplog.text
 
 
@@ -254,23 +257,23 @@ def test_visitors_do_not_learn_where_models_lie(tmp_path: Path) -> None:
     places = [tmp_path / "one" / "pretrained", tmp_path / "two", tmp_path / "elsewhere" / "two"]
     for place in places:
         TINY["dense"]().save_pretrained(place)
-    session = Session([str(place) for place in [*places, tmp_path / "none"]], "cpu")
-    assert list(session.exhibits) == ["one", "two", "two (3)"]
-    shown = json.dumps([session.describe(), session.problems, [exhibit.card for exhibit in session.exhibits.values()]])
+    registry = ModelRegistry([str(place) for place in [*places, tmp_path / "none"]], "cpu")
+    assert list(registry.models) == ["one", "two", "two (3)"]
+    shown = json.dumps([registry.describe(), registry.problems, [model.card for model in registry.models.values()]])
     assert str(tmp_path) not in shown
 
 
 def test_one_bad_model_costs_a_message_not_the_start(tmp_path: Path) -> None:
-    session = Session([str(tmp_path), DENSE], "cpu")
-    assert list(session.exhibits) == [DENSE]
-    assert session.problems == [f"{tmp_path.name} could not be loaded; the server's log says why."]
-    none = Session([str(tmp_path)], "cpu")
-    assert sorted(none.exhibits) == hub.bundled_names()
+    registry = ModelRegistry([str(tmp_path), DENSE], "cpu")
+    assert list(registry.models) == [DENSE]
+    assert registry.problems == [f"{tmp_path.name} could not be loaded; the server's log says why."]
+    none = ModelRegistry([str(tmp_path)], "cpu")
+    assert sorted(none.models) == hub.bundled_names()
     assert "in the box are shown instead" in none.problems[-1]
 
 
-def test_cards_are_shown_without_what_a_page_cannot_show(session: Session) -> None:
-    card = session.exhibits[DENSE].card
+def test_cards_are_shown_without_what_a_page_cannot_show(registry: ModelRegistry) -> None:
+    card = registry.models[DENSE].card
     assert card.startswith("# mnist-dense-2d")
     assert "| ELBO |" in card
     assert not {"<!--", "![", "license:"} & {part for part in ("<!--", "![", "license:") if part in card}
@@ -293,7 +296,7 @@ def test_what_is_not_there_is_said(options: list[str]) -> None:
 
 
 def test_the_gate_lets_one_in() -> None:
-    gate, inside, most = Gate(), [], []
+    gate, inside, most = ConcurrencyLimiter(), [], []
 
     def visit() -> None:
         for _ in range(50):
@@ -311,8 +314,8 @@ def test_the_gate_lets_one_in() -> None:
     assert len(most) == 400
 
 
-def test_a_full_line_and_a_slow_one_are_said(session: Session) -> None:
-    gate = Gate(line=1, patience=0.2)
+def test_a_full_line_and_a_slow_one_are_said(registry: ModelRegistry) -> None:
+    gate = ConcurrencyLimiter(max_waiting=1, timeout=0.2)
     refusals: list[str] = []
 
     def visit() -> None:
@@ -337,9 +340,9 @@ def test_a_full_line_and_a_slow_one_are_said(session: Session) -> None:
     ]
     visit()
     assert len(refusals) == 4, "the gate is free again"
-    session.gate, usual = gate, session.gate
-    gate.patience = 0.01
+    registry.limiter, usual = gate, registry.gate
+    gate.timeout = 0.01
     with gate:
-        answer = answering(decoder.decode, session)({"model": DENSE, "z": [[0, 0]]})
-    session.gate = usual
+        answer = answering(decoding.decode, registry)({"model": DENSE, "z": [[0, 0]]})
+    registry.limiter = usual
     assert answer["busy"] is True

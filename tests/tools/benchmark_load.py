@@ -20,7 +20,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 def main(rounds: int = 30) -> None:
     for name in hub.bundled_names():
-        source = hub.Source(name)
+        source = hub.ModelSource(name)
         kind = type(load(name, device="cpu"))
 
         def bare(source: hub.Source = source, kind: type[VAE] = kind) -> None:

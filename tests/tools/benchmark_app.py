@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from conftest import App, close, free_port, open_browser
+from support import App, close, free_port, open_browser
 from playwright.sync_api import Error
 
 from hfvae import VAE, load

@@ -1,0 +1,123 @@
+"""What several tests share: tiny models, trainings and apps in processes of their own, a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hfvae import VAE, ConvVAE, DenseVAE, generate
+from hfvae.networks import ResidualBlock
+
+REPOSITORY = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+
+
+def residual(**options: Any) -> ConvVAE:
+    """With blocks that are not the identity, as they are when new."""
+    vae = ConvVAE(channels=[2, 4], blocks=1, **{"hidden_features": [16], "latent_dim": 3, **options})
+    for block in vae.modules():
+        if isinstance(block, ResidualBlock):
+            block[3].reset_parameters()
+    return vae
+
+
+TINY: dict[str, Callable[..., VAE]] = {
+    "dense": lambda **options: DenseVAE(**{"hidden_features": [16], "latent_dim": 2, **options}),
+    "conv": lambda **options: ConvVAE(channels=[2, 4], **{"hidden_features": [16], "latent_dim": 3, **options}),
+    "residual": residual,
+}
+LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
+MEASURED: dict[str, str] = {}
+"""The environment of a process that coverage measures: the app, a hub's client."""
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where nothing may be missing."""
+    if os.environ.get("HFVAE_NO_SKIPS") == "1":
+        pytest.fail(f"{what}, and HFVAE_NO_SKIPS=1 forbids skipping")
+    pytest.skip(what)
+
+
+def for_training(mnist_dir: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that trains on this MNIST, with callbacks of the tests' own."""
+    ours = {"HFVAE_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **ours, **more}
+
+
+def chromium() -> str | None:
+    """Where Chromium is."""
+    return os.environ.get("HFVAE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def open_browser() -> Iterator[Any]:
+    """A headless Chromium that phones nobody."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.URLError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise AssertionError(f"no answer from {url}: {log.read_text()}")
+
+
+class App:
+    """`python app.py`, or another script that serves it, in a process of its own."""
+
+    def __init__(
+        self,
+        log: Path,
+        *arguments: str,
+        script: Path = REPOSITORY / "app.py",
+        port: int | None = None,
+        **environment: str,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.log = log
+        command = [sys.executable, str(script), "--port", str(self.port), *arguments]
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **MEASURED, **environment}
+            )
+        wait_until_served(self.url, self.process, log)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def close(shown: list[int], vae: VAE, z: list[float]) -> bool:
+    """Whether a picture on the page is that of a latent point, as Python decodes it, to a grey level."""
+    expected = (generate(vae, z=torch.tensor([z], dtype=torch.float32)).flatten() * 255).round()
+    return bool(((torch.tensor(shown) - expected).abs() <= 1).all())
