@@ -1,6 +1,6 @@
 """The classifier that judges samples: `hfvae evaluate` computes the inception score with it.
 
-`hfvae/cli/classifier.py` trains it. Its weights are beside this file, so that every evaluation uses the same classifier.
+`hfvae/cli/classifier.py` trains it. Its weights are beside this file, so that every evaluation uses the same one.
 """
 
 from __future__ import annotations

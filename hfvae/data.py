@@ -1,4 +1,4 @@
-"""Lightning data modules of MNIST and its relatives: uint8 tensors in memory, fetched and transformed a batch at a time."""
+"""MNIST and its relatives for Lightning: uint8 tensors in memory, fetched and transformed a batch at a time."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ class IDXFiles:
             size, expected = path.stat().st_size, _idx_size(path)
             if size != expected:
                 raise ValueError(
-                    f"{path} has {size} bytes and {self.kind.__name__}'s has {expected}: delete it, and it is downloaded again"
+                    f"{path} has {size} bytes and {self.kind.__name__}'s has {expected}: "
+                    "delete it, and it is downloaded again"
                 )
         return True
 
@@ -182,9 +183,9 @@ def rotate(images: Tensor, degrees: float, generator: Generator | None = None) -
 class MNISTDataModule(lightning.LightningDataModule):
     """Training, validation and test images of MNIST or a relative; of MNIST, 50,000, 10,000 and 10,000.
 
-    Batches are images (B, C, H, W) float32 and targets (B,) int64. Images lie in [0, 1], unless standardised. A sixth of
-    the training images are for validation; the split is seeded. Only training images are rotated; validation and test
-    batches are the same at every pass.
+    Batches are images (B, C, H, W) float32 and targets (B,) int64. Images lie in [0, 1], unless standardised. A sixth
+    of the training images are for validation; the split is seeded. Only training images are rotated. Validation and
+    test batches are the same at every pass.
 
     Args:
         data_dir: the folder that holds ``MNIST/raw``; None takes ``$HFVAE_DATA_DIR``, else ``data``.
@@ -303,8 +304,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         folder = files.folder(self.data_dir).absolute()
         return (
             f"{self.record.dataset.name} {problem}. Looked in {folder} for {', '.join(files.names)}. Connect to the "
-            "network and call prepare_data(), or put the files there, or point data_dir or $HFVAE_DATA_DIR to the folder "
-            f"above {folder.parent.name}/raw"
+            "network and call prepare_data(), or put the files there, or point data_dir or $HFVAE_DATA_DIR to the "
+            f"folder above {folder.parent.name}/raw"
         )
 
 

@@ -296,7 +296,7 @@ def _validate(record: Dataset) -> None:
 
 def _changed(record: Dataset | Pixels) -> dict[str, Any]:
     """The fields that differ from their defaults, tuples as lists."""
-    values = asdict(record)  # type: ignore[call-overload]
+    values = asdict(record)
     changed = {field.name: values[field.name] for field in fields(record) if values[field.name] != field.default}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
 

@@ -72,8 +72,8 @@ class Likelihood(nn.Module):
     def limits(self, pixels: Pixels) -> str:
         """Sentences for the card on what the figures and images are, measured with the treatment `pixels`."""
         return (
-            f"The density is that of {pixels.description}. Its figures depend on this treatment, and cannot be compared "
-            "with those of other likelihoods."
+            f"The density is that of {pixels.description}. Its figures depend on this treatment, and cannot be "
+            "compared with those of other likelihoods."
         )
 
     def validate_range(self, x: Tensor) -> None:
@@ -121,8 +121,8 @@ class BernoulliLikelihood(Likelihood):
 
     def limits(self, pixels: Pixels) -> str:
         return (
-            f"The likelihood is that of {pixels.description}. Its figures cannot be compared with those of data binarised "
-            "in another way or of continuous data. Images show the probability of ink."
+            f"The likelihood is that of {pixels.description}. Its figures cannot be compared with those of data "
+            "binarised in another way or of continuous data. Images show the probability of ink."
         )
 
     def validate_support(self, x: Tensor) -> None:

@@ -114,7 +114,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
     @property
     def training_data(self) -> TrainingData:
-        """`training_record`, or what is assumed without one: MNIST, treated as figures of the likelihood are measured."""
+        """`training_record`, or what is assumed without one: MNIST, with the likelihood's treatment of pixels."""
         if self.training_record is not None:
             return self.training_record
         return TrainingData(assumed_dataset(self.image_shape), self.likelihood.evaluation_pixels(Pixels()))

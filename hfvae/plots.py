@@ -19,7 +19,7 @@ def class_colours(count: int) -> list[tuple[float, float, float, float]]:
 
 
 def image_grid(images: Tensor, columns: int, size: float = 0.8) -> Figure:
-    """Images (N, C, H, W) in [0, 1], row by row; three channels are red, green and blue, else the first one is shown."""
+    """Images (N, C, H, W) in [0, 1], row by row: three channels in colour, else the first one in grey."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(columns * size, rows * size), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -59,7 +59,5 @@ def latent_scatter(
     axis.grid(color="lightgray", linewidth=0.5)
     axis.set_axisbelow(True)
     columns = 1 + (len(names) - 1) // 16
-    axis.legend(
-        title=item, markerscale=2, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns
-    )
+    axis.legend(title=item, markerscale=2, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns)
     return figure

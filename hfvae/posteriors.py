@@ -20,7 +20,7 @@ LOG_STD_RANGE = (-10.0, 10.0)
 
 
 class Posterior(nn.Module):
-    """q(z|x) as a function of encoder outputs; a subclass may take the keyword arguments that `posterior_options` names.
+    """q(z|x) as a function of encoder outputs; a subclass may take keyword arguments, given as `posterior_options`.
 
     Args:
         latent_dim: number of latents.
@@ -60,7 +60,6 @@ class Posterior(nn.Module):
         if isinstance(q, MultivariateNormal):
             return q.scale_tril
         raise ValueError(f"a {type(q).__name__} posterior has no standard deviations: use vae.encode, or draw from it")
-
 
     def marginal_std(self, q: Distribution) -> Tensor | None:
         """The standard deviation of each latent by itself, (B, latent_dim); None where q has none."""

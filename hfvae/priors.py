@@ -17,7 +17,7 @@ from .arguments import build_from_table
 
 
 class Prior(nn.Module):
-    """p(z); a subclass may take further keyword arguments, plain JSON values that `prior_options` names.
+    """p(z); a subclass may take keyword arguments, plain JSON values given as `prior_options`.
 
     Args:
         latent_dim: number of latents.

@@ -1,7 +1,7 @@
 """What a VAE needs of a pair of distributions: draws with an explicit generator, and the KL divergence between them.
 
-torch.distributions draws from torch's global generator only, and raises where a KL divergence has no closed form. Priors
-and posteriors may be any distribution of torch.distributions, or a subclass of it.
+torch.distributions draws from torch's global generator only, and raises where a KL divergence has no closed form.
+Priors and posteriors may be any distribution of torch.distributions, or a subclass of it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 MNIST's digits were size-normalised into a 20x20 box with their aspect ratio kept, anti-aliased, and then shifted so
 that their centre of mass lies in the middle of a 28x28 field (LeCun, Bottou, Bengio & Haffner 1998, sec. III-A). A
-model trained on them has seen nothing else, so a drawing has to be treated the same way. Other data sets fill a larger box.
+model trained on them has seen nothing else, so a drawing has to be treated the same way. Other data sets fill a larger
+box.
 """
 
 from __future__ import annotations

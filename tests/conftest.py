@@ -12,11 +12,24 @@ from typing import Any
 
 import pytest
 import torch
+from person import Person
 from support import MEASURED, REPOSITORY, TINY, App, chromium, missing, open_browser
 
 from hfvae import VAE, MNISTDataModule, hub, load
 
-LONGEST = ["test_page", "test_survival", "test_training", "test_publish", "test_story", "test_notebook"]
+LONGEST = [
+    "test_publish",
+    "test_page_serving",
+    "test_page_point",
+    "test_page_sliders",
+    "test_survival",
+    "test_training",
+    "test_page_draw",
+    "test_page_map",
+    "test_extension",
+    "test_story",
+    "test_notebook",
+]
 """Modules that take minutes."""
 
 
@@ -91,3 +104,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def vaes() -> dict[str, VAE]:
     """The bundled models."""
     return {name: load(name, device="cpu") for name in hub.bundled_names()}
+
+
+@pytest.fixture
+def person(app: App, browser: Any) -> Iterator[Person]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    person = Person(context.new_page(), app.url)
+    yield person
+    assert person.outside == [], "no request leaves the machine"
+    assert person.mishaps == []
+    context.close()

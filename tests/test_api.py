@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from support import App
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from support import App
 
 from hfvae import VAE, generate, hub, interpolate, load, reconstruct
 

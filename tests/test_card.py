@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import TINY
 from huggingface_hub import ModelCard
+from support import TINY
 
 from hfvae import VAE, hub
 from hfvae.hub.card import validate_card

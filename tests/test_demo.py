@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 from PIL import Image
+from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 
 from hfvae import VAE, generate, hub, reconstruct
+from hfvae.demo.browser_decoder import export_decoder
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
-from hfvae.demo.shared import decoding
-from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.limiter import Busy, ConcurrencyLimiter
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
+from hfvae.demo.shared import decoding
+from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.widget import answering
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
@@ -171,8 +172,8 @@ def test_the_most_active_latents_come_first(registry: ModelRegistry) -> None:
 @pytest.mark.parametrize("likelihood_type", ["ContinuousBernoulli", "Gaussian"])
 def test_which_decoders_a_browser_runs(activation: str, likelihood_type: str) -> None:
     vae = TINY["dense"](activation=activation, likelihood_type=likelihood_type)
-    assert decoder.fits_a_browser(vae) is (activation != "gelu")
-    assert not decoder.fits_a_browser(TINY["conv"](activation=activation))
+    assert (export_decoder(vae) is not None) is (activation != "gelu")
+    assert export_decoder(TINY["conv"](activation=activation)) is None
 
 
 def test_decoder_weights_are_the_decoders(registry: ModelRegistry) -> None:
@@ -269,7 +270,7 @@ def test_one_bad_model_costs_a_message_not_the_start(tmp_path: Path) -> None:
     assert registry.problems == [f"{tmp_path.name} could not be loaded; the server's log says why."]
     none = ModelRegistry([str(tmp_path)], "cpu")
     assert sorted(none.models) == hub.bundled_names()
-    assert "in the box are shown instead" in none.problems[-1]
+    assert "bundled models are shown instead" in none.problems[-1]
 
 
 def test_cards_are_shown_without_what_a_page_cannot_show(registry: ModelRegistry) -> None:
@@ -340,7 +341,7 @@ def test_a_full_line_and_a_slow_one_are_said(registry: ModelRegistry) -> None:
     ]
     visit()
     assert len(refusals) == 4, "the gate is free again"
-    registry.limiter, usual = gate, registry.gate
+    registry.limiter, usual = gate, registry.limiter
     gate.timeout = 0.01
     with gate:
         answer = answering(decoding.decode, registry)({"model": DENSE, "z": [[0, 0]]})

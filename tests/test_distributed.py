@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from support import REPOSITORY, for_training
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from support import REPOSITORY, for_training
 
 BATCH = 500
 ON_TWO_MACHINES = ["--trainer.num_nodes=2", "--trainer.devices=1"]

@@ -21,18 +21,18 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from support import REPOSITORY, TINY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support import REPOSITORY, TINY
 
 from hfvae import VAE, hub, sketch
 from hfvae.demo import api
 from hfvae.demo.blocks import SHARED
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map.atlas import atlas
-from hfvae.demo.sliders import morph, prior
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry, _card
+from hfvae.demo.sliders import morph, prior
 from hfvae.demo.widget import answering
 from hfvae.hub import layout, validate_card
 
@@ -334,7 +334,8 @@ SETTINGS = {
     "model": "vae learning_rate optimizer warmup kl_warmup_epochs importance_epochs importance_samples strange",
     "data": "dataset binarize binarize_threshold mean std batch_size dequantize rotation num_workers",
     "trainer": "max_epochs precision devices accelerator gradient_clip_val callbacks limit_val_batches",
-    "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma prior_type prior_options posterior_type",
+    "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma prior_type"
+    " prior_options posterior_type",
 }
 
 

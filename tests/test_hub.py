@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from support import TINY
 from safetensors.torch import load_file, save_file
+from support import TINY
 
 import hfvae
 from hfvae import VAE, ConvVAE, DenseVAE, hub

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import MEASURED, REPOSITORY, TINY
 from hub_server import Fault, HubServer
 from huggingface_hub import constants
+from support import MEASURED, REPOSITORY, TINY
 
 from hfvae import VAE, hub
 from hfvae.cli import push as push_script

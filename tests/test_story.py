@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import REPOSITORY, App
 from hub_server import HubServer
+from support import REPOSITORY, App
 
 from hfvae import hub, plots
 from hfvae.evaluation import principal_axes

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 import torch
-from support import REPOSITORY, for_training
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from support import REPOSITORY, for_training
 
 from hfvae import VAE, hub
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
+from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 
 from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script

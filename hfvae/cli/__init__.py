@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -37,13 +36,14 @@ def add_extension_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="Python module to import first, which adds priors, likelihoods, data sets or model classes; may be repeated",
+        help="Python module to import first, which adds priors, likelihoods, data sets or models; may be repeated",
     )
 
 
 def import_extensions(modules: Sequence[str]) -> None:
     """Import modules by name, also from the working directory."""
-    if modules and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if modules and here not in sys.path:
+        sys.path.insert(0, here)
     for module in modules:
         import_module(module)

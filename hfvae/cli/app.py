@@ -46,4 +46,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         share=options.share,
         mcp_server=options.mcp or None,  # None: $GRADIO_MCP_SERVER decides
     )
-

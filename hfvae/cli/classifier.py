@@ -1,6 +1,6 @@
 """Train the classifier that judges samples, measure it on the test set, write hfvae/classifier.safetensors.
 
-    python train/classifier.py
+python train/classifier.py
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import classifier, evaluation, hub, plots
 from ..data import MNISTDataModule
-from ..inference import generate, reconstruct
+from ..inference import evaluating, generate, reconstruct
 from ..models import VAE, ELBOTerms
 from ..sampling import moments
 from ..version import __version__
@@ -170,14 +170,10 @@ def measure_nll(vae: VAE, data: MNISTDataModule, likelihood: str, options: argpa
     with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
         nll = evaluation.mean_nll(vae, data.test_dataloader(), options.num_samples, options.seed)
     weighted = f"importance-weighted, {options.num_samples} samples an image"
-    return metric(
-        "NLL", nll.item(), NATS, f"{likelihood}, {weighted}" + (", networks in bfloat16" if halved else "")
-    )
+    return metric("NLL", nll.item(), NATS, f"{likelihood}, {weighted}" + (", networks in bfloat16" if halved else ""))
 
 
-def measure_classes(
-    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, codes: str
-) -> dict[str, dict[str, Any]]:
+def measure_classes(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, codes: str) -> dict[str, dict[str, Any]]:
     """How well the classes can be told from the codes."""
     train = evaluation.encode_dataset(vae, data.plain_train_dataloader())
     count = len(train.labels)
@@ -236,9 +232,12 @@ def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, fold
 
 
 def traversals(vae: VAE, codes: Tensor, rows: int = 6, steps: int = 11) -> Tensor:
-    """Latents (rows * steps, latent_dim): each of the most active ones moves by three standard deviations of the prior
-    around its mean, the others staying there."""
-    with evaluation.evaluating(vae):
+    """The most active latents, each moved by three standard deviations of the prior around its mean.
+
+    Returns:
+        (rows * steps, latent_dim), the other latents being at the prior's mean.
+    """
+    with evaluating(vae):
         mean, std = (moment.cpu() for moment in moments(vae.prior))
     ranked = codes.var(0).argsort(descending=True)[:rows]
     z = mean.repeat(len(ranked), steps, 1)

@@ -191,4 +191,3 @@ def export(cli: FitCLI, command: str) -> None:
         f"  python train/evaluate.py --model {folder}\n"
         f"  tensorboard --logdir {cli.root / 'logs'}"
     )
-

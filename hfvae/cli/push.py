@@ -132,4 +132,3 @@ def announce(files: Mapping[str, Path], repo_id: str) -> None:
     print(f"To {repo_id}:")
     for name, path in files.items():
         print(f"  {name:40} {path.stat().st_size:>12,} bytes")
-

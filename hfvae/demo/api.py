@@ -93,8 +93,8 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
             drawing: True if the image is a drawing of any size up to 280 by 280, in any range: it is then framed first.
 
         Returns:
-            The posterior's mean (the latent point) and std (how uncertain the model is), latent_dim numbers each; std is
-            empty for a posterior that has none.
+            The posterior's mean (the latent point) and std (how uncertain the model is), latent_dim numbers each; std
+            is empty for a posterior that has none.
         """
         found = registry.find(model)
         x = _image(image, "image", drawing, found)

@@ -195,7 +195,9 @@ class ModelRegistry:
         vae = load(place, device=self.device)
         name = title = hub.display_name(place)
         if vae.image_shape != IMAGE_SHAPE:
-            self.problems.append(f"{name} makes images of shape {vae.image_shape}, and this app shows {IMAGE_SHAPE} only.")
+            self.problems.append(
+                f"{name} makes images of shape {vae.image_shape}, and this app shows {IMAGE_SHAPE} only."
+            )
             return
         source = hub.ModelSource(place)
         latents = source.latents() if source.has_latents() else None

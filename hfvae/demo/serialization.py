@@ -70,7 +70,9 @@ def parse_rows(value: Any, name: str, max_side: int) -> Tensor:
     """A list of rows of numbers as an image (H, W) float32, at most `max_side` pixels a side."""
     sizes = {len(row) if isinstance(row, list) else 0 for row in value} if isinstance(value, list) else set()
     if len(sizes) != 1 or not 1 <= max(sizes) <= max_side or not 1 <= len(value) <= max_side:
-        raise ValueError(f"{name} must be rows of numbers, all of one length, 1 to {max_side} of them and 1 to {max_side} long")
+        raise ValueError(
+            f"{name} must be rows of numbers, all of one length, 1 to {max_side} of them and 1 to {max_side} long"
+        )
     pixel = f"each pixel of {name}"
     return torch.tensor([[parse_number(entry, pixel, -1e6, 1e6) for entry in row] for row in value])
 

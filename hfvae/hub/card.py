@@ -1,7 +1,7 @@
 """The model card: README.md from a model's facts, how it was trained and what was measured.
 
-A card belongs to its editor. Ours are the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in the
-front matter, the keys we set; everything else stays as it is found. A marked part that was deleted stays deleted.
+A card belongs to its editor. Ours are the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in
+the front matter, the keys we set; everything else stays as it is found. A marked part that was deleted stays deleted.
 """
 
 from __future__ import annotations

@@ -57,9 +57,7 @@ def load_checkpoint(path: str | Path, cls: type, classes: Mapping[str, type]) ->
     return model
 
 
-def build(
-    cls: type, classes: Mapping[str, type], class_name: str, arguments: Mapping[str, Any], where: str
-) -> nn.Module:
+def build(cls: type, classes: Mapping[str, type], class_name: str, arguments: Mapping[str, Any], where: str) -> Any:
     """The model that a config describes, on the meta device.
 
     Raises:

@@ -1,7 +1,7 @@
 """The hub's side of a model: save, load, push. Knows no model class; `VAE` derives from `HubMixin`.
 
-huggingface_hub's own `from_pretrained` ignores HTTP errors, loads weights loosely and reads pickles; this one does none of
-these.
+huggingface_hub's own `from_pretrained` ignores HTTP errors, loads weights loosely and reads pickles; this one does none
+of these.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from typing_extensions import Self
 
+from ..datasets import TrainingData
+from .card import ModelFacts
 from .download import ModelSource
 from .errors import WeightsError
 from .loading import load_checkpoint, load_model, save_model
@@ -25,9 +27,17 @@ from .publish import prepare, push
 class HubMixin(PyTorchModelHubMixin):
     """What makes a torch module a model on a hub.
 
-    The class that derives from it directly is the root of the known model classes. A model has `facts()` for its card
-    and `training_data`.
+    The class that derives from it directly is the root of the known model classes.
+
+    Attributes:
+        training_record: the data set and treatment of pixels that the model was trained on; None if unknown.
     """
+
+    training_record: TrainingData | None
+
+    def facts(self) -> ModelFacts:
+        """What a model card says of the model itself."""
+        raise NotImplementedError
 
     @property
     def config(self) -> dict[str, Any]:
@@ -135,8 +145,9 @@ def known_classes() -> dict[str, type[HubMixin]]:
     return {kind.__name__: kind for root in HubMixin.__subclasses__() for kind in _subclasses(root)}
 
 
-def _subclasses(cls: type) -> list[type]:
-    return [kind for child in cls.__subclasses__() for kind in (child, *_subclasses(child))]
+def _subclasses(cls: type[HubMixin]) -> list[type[HubMixin]]:
+    children: list[type[HubMixin]] = cls.__subclasses__()
+    return [kind for child in children for kind in (child, *_subclasses(child))]
 
 
 @contextmanager

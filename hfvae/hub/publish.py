@@ -27,9 +27,7 @@ _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
 _FILES = [CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, f"{FIGURES}/*.png"]
 
 
-def prepare(
-    folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, evaluated: bool = True
-) -> dict[str, Path]:
+def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, evaluated: bool = True) -> dict[str, Path]:
     """Check a model folder and list what a push would send; the folder itself stays as it is.
 
     Args:

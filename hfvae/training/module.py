@@ -31,11 +31,11 @@ class VAETraining(lightning.LightningModule):
         learning_rate: the peak of the schedule.
         warmup: fraction of the training steps in which the learning rate rises.
         kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
-        importance_epochs: number of final epochs that maximise the importance-weighted bound instead of the ELBO: a better
-            density, with a posterior that is a looser approximation (Burda et al. 2016).
+        importance_epochs: number of final epochs that maximise the importance-weighted bound instead of the ELBO: a
+            better density, with a posterior that is a looser approximation (Burda et al. 2016).
         importance_samples: draws of z an image in that bound.
-        channels_last: keep convolutions' weights and images in the channels-last memory format, which is faster; results
-            are the same.
+        channels_last: keep convolutions' weights and images in the channels-last memory format, which is faster;
+            results are the same.
         optimizer: "adam", or "muon": each hidden weight matrix moves along its orthogonalised momentum (Jordan et al.
             2024, "Muon: An optimizer for hidden layers in neural networks").
     """

@@ -14,11 +14,11 @@ from ..sampling import rsample
 def importance_weighted_bound(
     vae: VAE, x: Tensor, num_samples: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """E[log (1/S) sum_s p(x, z_s) / q(z_s|x)] of each image (Burda et al. 2016), with doubly reparameterised gradients.
+    """E[log (1/S) sum_s p(x, z_s) / q(z_s|x)] of each image (Burda et al. 2016), by doubly reparameterised gradients.
 
-    The signal-to-noise ratio of the plain gradient for the encoder falls as S grows; this one's does not: log q is taken
-    at fixed parameters, and the gradient that reaches z_s is scaled by its normalised weight (Tucker et al. 2019, "Doubly
-    reparameterized gradient estimators", eq. 8).
+    The signal-to-noise ratio of the plain gradient for the encoder falls as S grows; this one's does not: log q is
+    taken at fixed parameters, and the gradient that reaches z_s is scaled by its normalised weight (Tucker et al. 2019,
+    "Doubly reparameterized gradient estimators", eq. 8).
 
     Args:
         vae: the model.

@@ -12,7 +12,7 @@ from ..models import VAE
 
 
 def adam(vae: VAE, learning_rate: float, clipped: bool = False) -> Optimizer:
-    """Adam (Kingma & Ba 2015); `clipped` says whether gradients are clipped, which Lightning cannot do for a fused one."""
+    """Adam (Kingma & Ba 2015); Lightning cannot clip gradients (`clipped`) for a fused optimizer."""
     return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=not clipped)
 
 

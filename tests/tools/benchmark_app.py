@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from support import App, close, free_port, open_browser
 from playwright.sync_api import Error
+from support import App, close, free_port, open_browser
 
 from hfvae import VAE, load
 

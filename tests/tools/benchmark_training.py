@@ -30,6 +30,7 @@ sys.path.insert(0, str(REPOSITORY))
 import lightning  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from hfvae.allocator import keep_freed_memory  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.distributions import kl_divergence  # noqa: E402
@@ -38,7 +39,6 @@ from torchvision import transforms  # noqa: E402
 from torchvision.datasets import MNIST  # noqa: E402
 
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub  # noqa: E402
-from hfvae.allocator import keep_freed_memory  # noqa: E402
 from hfvae.likelihoods import ContinuousBernoulliLikelihood  # noqa: E402
 from hfvae.models import draw  # noqa: E402
 from hfvae.training import OPTIMIZERS, VAETraining  # noqa: E402

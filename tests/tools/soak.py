@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
-from support import App, open_browser
 from hub_server import Fault, HubServer
+from support import App, open_browser
 
 from hfvae import hub, load
 

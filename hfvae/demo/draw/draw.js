@@ -60,7 +60,7 @@ const askPosterior = hf.latest(server.posterior, (answer) => {
 const askExamples = hf.latest(server.class_examples, (answer) => {
   const { model } = hf.state;
   find(".hf-digits-note").textContent = answer.real
-    ? `Load a test image of ${model.dataset}, then draw over it.`
+    ? `Load one of ${model.dataset}'s own test images, then draw over it.`
     : `${model.dataset} is not on the server's machine, so these are test images as the model decodes them.`;
   const images = hf.unpackImages(answer.images);
   hf.renderStrip(find("#digits"), images, (i) => `Load test ${model.item} ${model.classes[answer.labels[i]]}`, (i) => load(find("#digits").children[i].firstChild));

@@ -21,7 +21,7 @@ DRAWS = 10
 
 
 def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
-    """{model, ink: base64 of PAD_SIDE x PAD_SIDE bytes} -> {seen, reconstruction, z, percentile, votes}, or {empty: true}.
+    """{model, ink: base64 of PAD_SIDE squared bytes} -> {seen, reconstruction, z, percentile, votes} or {empty: true}.
 
     `percentile` (of the test set's ELBOs) and `votes` (of the nearest test images) are null if the model has no codes.
     """
@@ -62,8 +62,8 @@ def posterior(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any
 def class_examples(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
     """{model} -> {images, labels, real}: a test image of each class.
 
-    They are the data set's own where it is on this machine ($HFVAE_DATA_DIR, else data). Elsewhere (`real` is false) they
-    are decoded from the test set's codes.
+    They are the data set's own where it is on this machine ($HFVAE_DATA_DIR, else data). Elsewhere (`real` is false)
+    they are decoded from the test set's codes.
     """
     model = registry.find(request.get("model"))
     if model.latents is None:

@@ -261,8 +261,8 @@ async function adopt() {
   find(".hf-note").textContent = !hasMap
     ? "This model comes without latent codes, so there is no map of them."
     : projected
-      ? `The test images of ${dataset} by class, their ${latentDim} latents projected onto the two principal directions. A ` +
-        "place on it has no single latent point, so it decodes to the nearest image's code."
+      ? `The test images of ${dataset} by class. ${latentDim} latents do not fit on a page: this is their projection onto the ` +
+        "two principal directions. A place on it has no single latent point, so it decodes to the nearest image's code."
       : `The test images of ${dataset} by class, each where the model's two latents put it. Any place can be decoded.`;
   redraw();
   showImage();

@@ -166,14 +166,14 @@ window.hfvae ??= (() => {
     const named = query.get("model");
     const model = state.models.find((candidate) => candidate.name === named);
     if (model) state.model = model;
-    else if (named) state.linkProblem = `The link asks for ${named}, which is not shown here.`;
+    else if (named) state.linkProblem = `The link asks for ${named}, which is not on show here.`;
     state.z = state.anchor = origin();
     const numbers = query.get("z")?.split(",").map(parseFloat);
     if (!numbers || (named && !model)) return;
     if (numbers.length === state.z.length && numbers.every((value) => Math.abs(value) <= 1000)) {
       state.z = state.anchor = numbers;
       state.origin = "link";
-    } else state.linkProblem = `The link's latent point does not fit ${state.model.name}, which needs ${state.z.length} numbers.`;
+    } else state.linkProblem = `The link's latent point does not fit ${state.model.name}: it needs ${state.z.length} numbers.`;
   }
   function link() {
     const url = new URL(location.href);

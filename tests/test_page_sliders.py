@@ -1,0 +1,159 @@
+"""The Sliders tab in a real Chromium: sliders, prior draws, morphs, and the decoder in the page."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from person import BLANK, CONV, DENSE, Person, alike
+from PIL import Image
+from support import close
+
+from hfvae import VAE, generate
+
+pytestmark = pytest.mark.browser
+
+
+def test_sliders(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    first = person.settled("#generated")
+    assert first != BLANK
+    sliders = person.page.locator("#sliders input[type=range]")
+    assert sliders.count() == 2
+    sliders.first.focus()
+    for _ in range(20):
+        person.page.keyboard.press("ArrowRight")
+    assert person.z[0] > 0.5
+    moved = person.wait_for_change("#generated", first)
+    person.press("Reset")
+    person.wait_for_change("#generated", moved)
+    assert alike(person.settled("#generated"), first)
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_a_drag_ends_on_its_last_value(person: Person, vaes: dict[str, VAE], model: str) -> None:
+    person.choose(model)
+    person.open("Sliders")
+    box = person.box("#sliders label[style='order: 0;'] input")
+    person.page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2)
+    person.page.mouse.down()
+    for step in range(100):
+        person.page.mouse.move(box["x"] + 10 + step * (box["width"] - 20) / 100, box["y"] + box["height"] / 2)
+    person.page.mouse.up()
+    assert close(person.settled("#generated"), vaes[model], person.z)
+    assert max(person.values()) > 2
+    person.page.evaluate(
+        """() => {
+            const slider = document.querySelector("#sliders label[style='order: 0;'] input");
+            for (let step = 0; step <= 100; step++) {
+                slider.value = -2 + step / 25;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+            }
+        }"""
+    )
+    assert 2 in person.values()
+    assert close(person.settled("#generated"), vaes[model], person.z), "faster than any answer"
+
+
+def test_both_latents_at_once(person: Person, vaes: dict[str, VAE]) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    person.point_at("#xy canvas", 0.75, 0.25)
+    person.page.mouse.down()
+    person.page.mouse.up()
+    x, y = person.values()
+    assert x > 1
+    assert y > 1
+    person.page.locator("#xy").focus()
+    person.page.keyboard.press("ArrowDown")
+    assert person.values()[1] < y
+    assert close(person.settled("#generated"), vaes[DENSE], person.z)
+
+
+def test_principal_directions(person: Person) -> None:
+    person.choose(CONV)
+    person.open("Sliders")
+    person.page.get_by_text("Principal directions").click()
+    steers = person.page.locator("#directions input")
+    assert steers.count() == 8
+    before, z = person.settled("#generated"), person.z
+    steers.nth(1).fill("2.5")
+    person.wait_for_change("#generated", before)
+    moved = torch.tensor(person.z) - torch.tensor(z)
+    assert (moved.abs() > 1e-3).sum() > 5, "many latents move at once"
+    values = [float(steer.input_value()) for steer in steers.all()]
+    assert values[1] == pytest.approx(2.5, abs=1e-4)
+    person.press("Reset")
+    assert person.z == pytest.approx(z)
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_prior_draws_follow_the_temperature(person: Person, vaes: dict[str, VAE], model: str) -> None:
+    person.choose(model)
+    person.open("Sliders")
+    cells = person.page.locator("#prior .hf-cell")
+    cells.nth(23).wait_for()
+    cells.nth(5).click()
+    picked = person.pixels("#prior .hf-cell:nth-child(6)")
+    assert alike(person.settled("#generated"), picked)
+    assert close(picked, vaes[model], person.z)
+    person.page.locator("[data-do=temperature]").fill("0")
+    person.wait_for_change("#prior .hf-cell:nth-child(6)", picked)
+    assert alike(person.settled("#prior .hf-cell:nth-child(6)"), person.settled("#prior .hf-cell:nth-child(7)"))
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_morph(person: Person, vaes: dict[str, VAE], model: str, tmp_path: Path) -> None:
+    person.choose(model)
+    person.draw((140, 40), (140, 240))
+    person.wait_for_change("#reconstruction", BLANK)
+    one, z_a = person.settled("#reconstruction"), person.z
+    person.press("Keep as A of a morph")
+    person.press("Clear")
+    person.draw((90, 70), (190, 70), (120, 220))
+    person.page.wait_for_function("(a) => hfvae.state.z[0] !== a", arg=z_a[0])
+    person.settled("#reconstruction")
+    z_b = person.z
+    person.press("Keep as B")
+    person.open("Sliders")
+    assert person.settled("[data-keep=a].hf-end") == one
+    person.page.locator("#film .hf-cell").nth(8).wait_for()
+    assert alike(person.pixels("#film .hf-cell:nth-child(1)"), one)
+    person.page.locator("#scrubber").fill("0.25")
+    expected = torch.lerp(torch.tensor(z_a), torch.tensor(z_b), 0.25).tolist()
+    assert person.z == pytest.approx(expected, abs=1e-5)
+    assert close(person.settled("#generated"), vaes[model], expected)
+    assert person.values() == pytest.approx(expected, abs=1e-4)
+    with person.page.expect_download() as download:
+        person.press("Download GIF")
+    film = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
+    assert (film.n_frames, film.size) == (46, (224, 224))
+    person.press("Play")
+    person.page.wait_for_function("(z) => hfvae.state.z.some((it, i) => Math.abs(it - z[i]) > 0.05)", arg=expected)
+    person.press("Pause")
+
+
+def test_the_browsers_decoder_agrees_with_torch(person: Person, vaes: dict[str, VAE]) -> None:
+    person.choose(DENSE)
+    person.page.wait_for_function("!!hfvae.state.decode")
+    z = torch.cat([torch.randn(50, 2) * 2, torch.tensor([[0.0, 0.0], [8.0, -8.0], [-1000.0, 1000.0]])])
+    decoded = person.page.evaluate("(points) => points.map((z) => Array.from(hfvae.state.decode(z)))", z.tolist())
+    assert (torch.tensor(decoded) - generate(vaes[DENSE], z=z).flatten(1)).abs().max() < 1e-3
+
+
+def test_dense_sliders_cost_the_server_nothing(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    person.page.wait_for_function("!!hfvae.state.decode")
+    asked: list[str] = []
+    person.page.on("request", lambda request: asked.append(request.post_data or ""))
+    person.page.locator("#sliders input").first.fill("1.5")
+    person.page.wait_for_function("hfvae.state.exact && hfvae.state.z[0] === 1.5")
+    person.next_frame()
+    person.page.evaluate(
+        "fetch('config').then((answer) => answer.text())"
+    )  # whatever was asked before it has been seen
+    assert [data for data in asked if "1.5" in data] == []
