@@ -13,17 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from . import hub
-from .arguments import (
-    MAX_DEPTH,
-    validate_activation,
-    validate_image_shape,
-    validate_integer,
-    validate_latent_dim,
-    validate_positive,
-    validate_size,
-    validate_widths,
-)
+from . import arguments, hub
 from .datasets import Pixels, TrainingData, assumed_dataset
 from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
@@ -88,7 +78,9 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.likelihood = make_likelihood(likelihood_type, None if sigma is None else validate_positive("sigma", sigma))
+        self.likelihood = make_likelihood(
+            likelihood_type, None if sigma is None else arguments.validate_positive("sigma", sigma)
+        )
         self.prior_module = make_prior(prior_type, latent_dim, prior_options)
         self.posterior = make_posterior(posterior_type, latent_dim, posterior_options)
         self.latent_dim = latent_dim
@@ -96,7 +88,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         self.likelihood_type = likelihood_type
         self.prior_type = prior_type
         self.posterior_type = posterior_type
-        self.beta = validate_positive("beta", beta)
+        self.beta = arguments.validate_positive("beta", beta)
         self.training_record: TrainingData | None = None
 
     @property
@@ -160,7 +152,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         return self.likelihood(self.decoder_outputs(z))
 
     def decoder_outputs(self, z: Tensor) -> Tensor:
-        """What `likelihood` makes p(x|z) of, (B, k * C, H, W), for latents z as for `decode`."""
+        """What `likelihood` makes p(x|z) of, (B, k * C, H, W), for z as for `decode`."""
         self._validate("z", z, (self.latent_dim,))
         return _full_precision(self.decoder(z))
 
@@ -271,13 +263,13 @@ class DenseVAE(VAE):
         posterior_type: str = DEFAULT_POSTERIOR,
         posterior_options: dict[str, Any] | None = None,
     ) -> None:
-        hidden = validate_widths("hidden_features", hidden_features)
-        shape = validate_image_shape(image_shape)
-        outputs = encoder_outputs(posterior_type, validate_latent_dim(latent_dim))
+        hidden = arguments.validate_widths("hidden_features", hidden_features)
+        shape = arguments.validate_image_shape(image_shape)
+        outputs = encoder_outputs(posterior_type, arguments.validate_latent_dim(latent_dim))
         decoded = decoder_shape(likelihood_type, shape)
-        validate_activation(activation)
-        validate_size((math.prod(shape), *hidden, outputs))
-        validate_size((latent_dim, *reversed(hidden), math.prod(decoded)))
+        arguments.validate_activation(activation)
+        arguments.validate_size((math.prod(shape), *hidden, outputs))
+        arguments.validate_size((latent_dim, *reversed(hidden), math.prod(decoded)))
         super().__init__(
             DenseEncoder(shape, hidden, outputs, activation),
             DenseDecoder(latent_dim, hidden, decoded, activation),
@@ -300,11 +292,9 @@ class ConvVAE(VAE):
         channels: channels after each stage, which halves the resolution.
         hidden_features: widths of the dense layers between the convolutions and the latents.
         blocks: residual blocks in each stage, two convolutions a block; 0 is the plain network.
-        latent_dim, likelihood_type, beta, image_shape, activation, sigma: as for `DenseVAE`.
+        latent_dim, likelihood_type, beta, image_shape, activation, sigma: as for `DenseVAE`, and so are the errors.
         prior_type, prior_options, posterior_type, posterior_options: as for `VAE`.
 
-    Raises:
-        TypeError, ValueError: an argument of a wrong type or value; says what is expected.
     """
 
     def __init__(
@@ -324,21 +314,21 @@ class ConvVAE(VAE):
         posterior_type: str = DEFAULT_POSTERIOR,
         posterior_options: dict[str, Any] | None = None,
     ) -> None:
-        counts = validate_widths("channels", channels)
-        hidden = validate_widths("hidden_features", hidden_features)
-        shape = validate_image_shape(image_shape)
+        counts = arguments.validate_widths("channels", channels)
+        hidden = arguments.validate_widths("hidden_features", hidden_features)
+        shape = arguments.validate_image_shape(image_shape)
         if not counts or 2 ** (len(counts) - 1) >= max(shape[1:]):
             raise ValueError(
                 f"channels must name at least one stage and at most as many as halve {shape[1]}x{shape[2]} pixels "
                 f"to one, got {len(counts)}"
             )
-        validate_integer("blocks", blocks, MAX_DEPTH, least=0)
-        outputs = encoder_outputs(posterior_type, validate_latent_dim(latent_dim))
+        arguments.validate_integer("blocks", blocks, arguments.MAX_DEPTH, least=0)
+        outputs = encoder_outputs(posterior_type, arguments.validate_latent_dim(latent_dim))
         decoded = decoder_shape(likelihood_type, shape)
-        validate_activation(activation)
-        validate_size((math.prod(feature_shapes(shape, counts)[-1]), *hidden, outputs))
+        arguments.validate_activation(activation)
+        arguments.validate_size((math.prod(feature_shapes(shape, counts)[-1]), *hidden, outputs))
         convolutions = (width for count in counts for width in [count] * (1 + 18 * blocks))
-        validate_size((9 * decoded[0], *convolutions))
+        arguments.validate_size((9 * decoded[0], *convolutions))
         super().__init__(
             ConvEncoder(shape, counts, blocks, hidden, outputs, activation),
             ConvDecoder(latent_dim, counts, blocks, hidden, decoded, activation),

@@ -52,7 +52,8 @@ def test_what_is_in_the_archives(built: Path) -> None:
         files = set(wheel.namelist())
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         sources = {name.partition("/")[2] for name in sdist.getnames()}
-    needed = {"hfvae/py.typed", "hfvae/demo/assets/core.js", "hfvae/demo/assets/style.css"}
+    needed = {"hfvae/py.typed", "hfvae/demo/shared/core.js", "hfvae/demo/shared/style.css"}
+    needed |= {"hfvae/hub/card_template.md", "hfvae/classifier.safetensors", "hfvae/demo/draw/draw.html"}
     for name in hub.bundled_names():
         needed |= {f"hfvae/pretrained/{name}/{file}" for file in (hub.CONFIG, hub.WEIGHTS, hub.LATENTS, hub.CARD)}
     assert needed <= files
@@ -73,7 +74,7 @@ def test_models_load(installed: Path, tmp_path: Path) -> None:
 
 def test_the_app_starts(installed: Path, tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "hfvae.demo", "--port", str(port)]
+    command = [sys.executable, "-c", "from hfvae.cli import main; main()", "app", "--port", str(port)]
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=tmp_path, env=alone(installed), stdout=output, stderr=output)

@@ -34,8 +34,18 @@ def publish(registry: ModelRegistry) -> None:
 
 def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
     """The functions for programs to call; a refusal is a gr.Error with a sentence."""
+    tools = Tools(registry)
+    functions = (tools.models, tools.generate, tools.encode, tools.reconstruct, tools.interpolate)
+    return [_with_errors(function) for function in functions]
 
-    def models() -> list[dict[str, Any]]:
+
+class Tools:
+    """What programs can do with the loaded models; the docstrings are what API pages and language models read."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+
+    def models(self) -> list[dict[str, Any]]:
         """List the variational autoencoders that this server has.
 
         Returns:
@@ -49,10 +59,11 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
                 "likelihood_type": model.vae.likelihood_type,
                 "active": model.active,
             }
-            for model in registry.models.values()
+            for model in self.registry.models.values()
         ]
 
     def generate(
+        self,
         model: str,
         num_samples: int = 1,
         temperature: float = 1.0,
@@ -71,20 +82,20 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
         Returns:
             The images, each 28 rows of 28 numbers from 0 (black ground) to 1 (white ink).
         """
-        vae = registry.find(model).vae
+        vae = self.registry.find(model).vae
         if z is not None:
             points = serialization.parse_latents(z, "z", vae.latent_dim, MAX_IMAGES).to(vae.dtype)
-            with registry.limiter:
+            with self.registry.limiter:
                 return _rows(inference.generate(vae, z=points))
         count = serialization.parse_int(num_samples, "num_samples", 1, MAX_IMAGES)
         spread = serialization.parse_number(temperature, "temperature", 0, 10)
         generator = inference.fresh_generator()
         if seed is not None:
             generator.manual_seed(serialization.parse_int(seed, "seed", 0, 2**63 - 1))
-        with registry.limiter:
+        with self.registry.limiter:
             return _rows(inference.generate(vae, count, temperature=spread, generator=generator))
 
-    def encode(model: str, image: Image, drawing: bool = False) -> dict[str, list[float]]:
+    def encode(self, model: str, image: Image, drawing: bool = False) -> dict[str, list[float]]:
         """Find the latent point of an image of a handwritten digit.
 
         Args:
@@ -96,15 +107,15 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
             The posterior's mean (the latent point) and std (how uncertain the model is), latent_dim numbers each; std
             is empty for a posterior that has none.
         """
-        found = registry.find(model)
+        found = self.registry.find(model)
         x = _image(image, "image", drawing, found)
-        with registry.limiter, inference.evaluating(found.vae):
+        with self.registry.limiter, inference.evaluating(found.vae):
             q = inference.encode_images(found.vae, x)
             std = found.vae.posterior.marginal_std(q)
             code = found.vae.posterior.code(q)
         return {"mean": code[0].tolist(), "std": [] if std is None else std[0].tolist()}
 
-    def reconstruct(model: str, image: Image, drawing: bool = False, sample: bool = False) -> Image:
+    def reconstruct(self, model: str, image: Image, drawing: bool = False, sample: bool = False) -> Image:
         """Squeeze an image of a handwritten digit into its latents and draw it again from them.
 
         Args:
@@ -116,14 +127,20 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
         Returns:
             28 rows of 28 numbers from 0 (ground) to 1 (ink).
         """
-        found = registry.find(model)
+        found = self.registry.find(model)
         x = _image(image, "image", drawing, found)
         sampled = serialization.parse_bool(sample, "sample")
-        with registry.limiter:
+        with self.registry.limiter:
             return _rows(inference.reconstruct(found.vae, x, sampled))[0]
 
     def interpolate(
-        model: str, image_a: Image, image_b: Image, steps: int = 10, spherical: bool = False, drawing: bool = False
+        self,
+        model: str,
+        image_a: Image,
+        image_b: Image,
+        steps: int = 10,
+        spherical: bool = False,
+        drawing: bool = False,
     ) -> list[Image]:
         """Morph one handwritten digit into another through latent space.
 
@@ -138,14 +155,12 @@ def endpoints(registry: ModelRegistry) -> list[Callable[..., Any]]:
         Returns:
             The images on the way, each 28 rows of 28 numbers from 0 (ground) to 1 (ink).
         """
-        found = registry.find(model)
+        found = self.registry.find(model)
         x_a, x_b = (_image(x, name, drawing, found) for x, name in ((image_a, "image_a"), (image_b, "image_b")))
         count = serialization.parse_int(steps, "steps", 2, MAX_IMAGES)
         great_circle = serialization.parse_bool(spherical, "spherical")
-        with registry.limiter:
+        with self.registry.limiter:
             return _rows(inference.interpolate(found.vae, x_a, x_b, count, great_circle))
-
-    return [_with_errors(function) for function in (models, generate, encode, reconstruct, interpolate)]
 
 
 def _with_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -98,16 +98,7 @@ def push(
     url = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
     for name, value in (variables or {}).items():
         _call_api(repo_id, "nothing was sent", partial(api.add_space_variable, repo_id, name, value))
-    if tag is not None:
-        refs = _call_api(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
-        if tag in {ref.name for ref in refs.tags}:
-            raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
-    if revision is not None:
-        _call_api(
-            repo_id,
-            "nothing was sent",
-            lambda: api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True),
-        )
+    _prepare_refs(api, repo_id, repo_type, revision, tag)
 
     def commit_once() -> CommitInfo:
         # fresh operations: used ones remember what the repository held before
@@ -126,6 +117,17 @@ def push(
             lambda: api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=repo_type),
         )
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
+
+
+def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None, tag: str | None) -> None:
+    """Refuse a tag that exists, and create the branch if it is missing."""
+    if tag is not None:
+        refs = _call_api(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
+        if tag in {ref.name for ref in refs.tags}:
+            raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
+    if revision is not None:
+        create = partial(api.create_branch, repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
+        _call_api(repo_id, "nothing was sent", create)
 
 
 def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:

@@ -1,9 +1,9 @@
 """How fast the page is, in a real headless Chromium on this machine. Prints figures; judges nothing.
 
-python tests/benchmark_app.py                          # one visitor
-python tests/benchmark_app.py --people 50              # 50 at once, for 30 seconds
-python tests/benchmark_app.py --people 20 --minutes 10
-python tests/benchmark_app.py --clients 50             # 50 at once, whose browsers run elsewhere
+python tests/tools/benchmark_app.py                          # one visitor
+python tests/tools/benchmark_app.py --people 50              # 50 at once, for 30 seconds
+python tests/tools/benchmark_app.py --people 20 --minutes 10
+python tests/tools/benchmark_app.py --clients 50             # 50 at once, whose browsers run elsewhere
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import paths  # noqa: F401
 from playwright.sync_api import Error
 from support import App, close, free_port, open_browser
 
@@ -100,7 +101,7 @@ BUSY_HAND = """async ({ draws, milliseconds, pause = 0 }) => {
         await sleep(pause);
     }
     while (!hfvae.state.exact) await sleep(20);
-    return { ...asked, z: hfvae.state.z, picture: Array.from(hfvae.state.picture) };
+    return { ...asked, z: hfvae.state.z, image: Array.from(hfvae.state.image) };
 }"""
 # The app, with the time of each of the page's calls as the server saw it on stderr when it ends.
 TIMED_SERVER = """
@@ -307,7 +308,7 @@ def resident(pid: int) -> float:
 def right(page: Any, vaes: dict[str, VAE]) -> bool:
     """Whether the page, its busy hand at rest, shows the picture of its last point."""
     result = page.evaluate("window.busy")
-    return close(result["picture"], vaes[page.evaluate("hfvae.state.model.name")], result["z"])
+    return close(result["image"], vaes[page.evaluate("hfvae.state.model.name")], result["z"])
 
 
 def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How much `load` adds to reading the weights and building the module: `python tests/benchmark_load.py`."""
+"""How much `load` adds to reading the weights and building the module: `python tests/tools/benchmark_load.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast training is: `python tests/benchmark_training.py` prints ratios, each measured side by side in one run.
+"""How fast training is: `python tests/tools/benchmark_training.py` prints ratios, each measured side by side in one run.
 
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
     recipes     train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
@@ -24,7 +24,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 import lightning  # noqa: E402

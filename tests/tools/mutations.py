@@ -1,7 +1,7 @@
 """Breaks the code on purpose, one place at a time, and counts what the tests notice.
 
-    python tests/mutations.py              all of them
-    python tests/mutations.py data hub     those of some files
+    python tests/tools/mutations.py              all of them
+    python tests/tools/mutations.py data hub     those of some files
 
 Each mutation is made in a copy of the repository, in which the tests named beside it are run.
 """
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 class Mutation(NamedTuple):
@@ -31,33 +31,52 @@ MUTATIONS = [
     Mutation("distributions.py", "near.sub_(at_radius)", "near", "test_distributions.py"),
     Mutation("distributions.py", "mirrored = torch.where(eta > 0, 1 - u, u)", "mirrored = u", "test_distributions.py"),
     Mutation("distributions.py", "* (a <= ctx.limit)", "", "test_distributions.py"),
-    Mutation("likelihoods.py", "torch.rand(x.shape, generator=generator).to(x)) / 256", "0.5) / 256", "test_models.py"),
-    Mutation("models.py", "Bound(-(rate + distortion)", "Bound(-(self.beta * rate + distortion)", "test_models.py"),
-    Mutation("models.py", "log_std.clamp(*LOG_STD_RANGE).exp()", "log_std.exp()", "test_models.py"),
+    Mutation("datasets.py", "torch.rand(levels.shape, generator=generator).to(levels)", "0.5", "test_models.py"),
+    Mutation("datasets.py", "pixels * self.std + self.mean", "pixels", "test_extension.py -k standardised"),
+    Mutation(
+        "models.py", "ELBOTerms(-(rate + distortion)", "ELBOTerms(-(self.beta * rate + distortion)", "test_models.py"
+    ),
     Mutation("models.py", "+ self.prior.log_prob(z)", "", "test_evaluation.py"),
+    Mutation("posteriors.py", "log_std.clamp(*LOG_STD_RANGE).exp()", "log_std.exp()", "test_models.py"),
+    Mutation("sampling.py", "q.log_prob(z) - p.log_prob(z)", "p.log_prob(z) - q.log_prob(z)", "test_sampling.py"),
+    Mutation("sampling.py", "return mean + temperature * (", "return mean + (", "test_sampling.py"),
+    Mutation("sampling.py", "chosen = chosen.T.reshape", "chosen = chosen.reshape", "test_sampling.py"),
+    Mutation(
+        "inference.py",
+        "rsample(vae.prior, (num_samples,)",
+        "rsample(VAE.prior.fget(vae), (num_samples,)",
+        "test_priors.py",
+    ),
     Mutation("evaluation.py", "return math.log(num_samples) - total", "return -total", "test_evaluation.py"),
     Mutation("evaluation.py", "variance.flip(0)", "variance", "test_evaluation.py"),
-    Mutation("training.py", "share.unsqueeze(-1) * gradient", "gradient", "test_training.py"),
-    Mutation("training.py", "self.rate_weight * elbo.rate", "elbo.rate", "test_training.py"),
+    Mutation("training/objectives.py", "share.unsqueeze(-1) * gradient", "gradient", "test_training.py"),
+    Mutation("training/objectives.py", "vae.posterior.detached(outputs)", "vae.posterior(outputs)", "test_training.py"),
+    Mutation("training/module.py", "self.rate_weight * elbo.rate", "elbo.rate", "test_training.py"),
     Mutation("inference.py", "torch.lerp(norm_a, norm_b, t)", "norm_a", "test_inference.py"),
     Mutation("networks.py", "*reversed(hidden_features)", "*hidden_features", "test_models.py"),
     # what travels and what is kept
-    Mutation("data.py", "noise_seed=None if training else self.seed", "noise_seed=self.seed", "test_data.py"),
+    Mutation("data.py", "noise_seed=self.seed)\n        if stage in", ")\n        if stage in", "test_data.py"),
     Mutation("data.py", "generator=Generator(),", "", "test_survival.py -k killed_and"),
     Mutation("data.py", ".clamp_(0, 255)", "", "test_data.py"),
+    Mutation("data.py", "source.targets - self.first_label", "source.targets", "test_extension.py -k letters"),
     Mutation("sketch.py", "shift = round(MIDDLE + 0.5", "shift = round(MIDDLE - 1", "test_sketch.py"),
-    Mutation("hub.py", "if expected is not None and sha256(path) != expected:", "if False:", "test_hub.py"),
-    Mutation("hub.py", "temporary.replace(path)", "path.write_bytes(temporary.read_bytes())", "test_hub.py"),
-    Mutation("card.py", "**ours.to_dict(), **theirs,", "**theirs, **ours.to_dict(),", "test_card.py"),
-    Mutation("publish.py", "if measured != hub.sha256(folder / hub.WEIGHTS):", "if False:", "test_publish.py"),
+    Mutation("hub/download.py", "if expected is not None and sha256(path) != expected:", "if False:", "test_hub.py"),
+    Mutation("hub/layout.py", "temporary.replace(path)", "path.write_bytes(temporary.read_bytes())", "test_hub.py"),
+    Mutation("hub/card.py", "**ours.to_dict(), **theirs,", "**theirs, **ours.to_dict(),", "test_card.py"),
+    Mutation("hub/publish.py", "if measured != sha256(folder / WEIGHTS):", "if False:", "test_publish.py"),
     # the app
-    Mutation("demo/wire.py", "not low <= value <= high:  # NaN too", "value < low or value > high:", "test_session.py"),
     Mutation(
-        "demo/session.py", "key=lambda latent: -self.activity", "key=lambda latent: self.activity", "test_session.py"
+        "demo/serialization.py",
+        "not low <= value <= high:  # NaN too",
+        "value < low or value > high:",
+        "test_demo.py",
     ),
-    Mutation("demo/gate.py", "self._places.release()\n            raise", "raise", "test_session.py"),
-    Mutation("demo/page.py", "received > self.most", "False", "test_api.py"),
-    Mutation("demo/assets/decoder.js", "Math.exp(-", "Math.exp(", "test_page.py -k agrees"),
+    Mutation(
+        "demo/registry.py", "key=lambda latent: -self.activity", "key=lambda latent: self.activity", "test_demo.py"
+    ),
+    Mutation("demo/limiter.py", "self._places.release()\n            raise", "raise", "test_demo.py"),
+    Mutation("demo/server.py", "received > self.max_bytes", "False", "test_api.py"),
+    Mutation("demo/shared/decoder.js", "Math.exp(-", "Math.exp(", "test_page_sliders.py -k agrees"),
 ]
 
 
@@ -69,7 +88,19 @@ def noticed(mutation: Mutation, copy: Path) -> bool:
         sys.exit(f"{mutation.file} has no {mutation.old!r}: mend the list")
     path.write_text(whole.replace(mutation.old, mutation.new))
     name, *selection = mutation.tests.split()
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{name}", *selection]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "0",
+        f"tests/{name}",
+        *selection,
+    ]
     done = subprocess.run(command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True)
     path.write_text(whole)
     if done.returncode not in (0, 1):

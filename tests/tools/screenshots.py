@@ -1,6 +1,6 @@
 """Make README's screenshots: each tab, wide and on a phone, light and dark.
 
-    python tests/screenshots.py FOLDER
+    python tests/tools/screenshots.py FOLDER
 
 MNIST is hidden from the app, so that none of its images gets into a picture.
 """
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import paths  # noqa: F401
 from support import App, open_browser
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}

@@ -1,6 +1,6 @@
 """Many people for long, and things that go wrong meanwhile: does every page get its answer, and does nothing grow?
 
-    python tests/soak.py --minutes 20 --people 20
+    python tests/tools/soak.py --minutes 20 --people 20
 
 The hub that one of the three models comes from takes seconds to answer, a model raises in every fiftieth call and
 dawdles in another, connections break off in the middle of a request, and four times a minute somebody closes the page
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import paths  # noqa: F401
 from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
 from hub_server import Fault, HubServer
 from support import App, open_browser
