@@ -1,4 +1,4 @@
-"""Draw digits, move latents, walk the latent map: `python app.py`, or hosted as a Space."""
+"""Draw digits, move latents, explore the latent map: `python app.py`, or hosted as a Space."""
 
 from hfvae.cli.app import main
 

@@ -22,7 +22,7 @@ from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
 
 Batch = tuple[Tensor, Tensor]
 VALIDATION_SHARE = 6
-"""One in so many training images is kept for validation: 10,000 of MNIST's 60,000."""
+"""The training images divided by this are kept for validation: 10,000 of MNIST's 60,000."""
 
 
 class Images(NamedTuple):

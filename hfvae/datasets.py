@@ -279,7 +279,7 @@ class TrainingData:
 
 
 def _validate(record: Dataset) -> None:
-    """Refuse a record, which may be a stranger's, whose values are not what they should be."""
+    """Refuse a record of wrong types or sizes; it may come from an untrusted folder."""
     texts = (record.name, record.item, *record.class_names)
     optional = [text for text in (record.hub_id, record.license) if text is not None]
     if not all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in (*texts, *optional)):

@@ -8,12 +8,22 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support import REPOSITORY, App
+
+from hfvae.cli import evaluate, fit
+from hfvae.data import READERS
+from hfvae.datasets import DATASETS
+from hfvae.likelihoods import LIKELIHOODS
+from hfvae.posteriors import POSTERIORS
+from hfvae.priors import PRIORS
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 
 BLOCKS = {
     re.match(r"# (\w+)\.py", block)[1]: block  # type: ignore[index]
@@ -93,23 +103,43 @@ def python(folder: Path, data_dir: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def train(folder: Path, data_dir: Path, *settings: str) -> Path:
-    fit = [str(REPOSITORY / "train" / "fit.py"), "--trainer.max_epochs=2", "--data.batch_size=50"]
-    python(
-        folder, data_dir, *fit, f"--trainer.default_root_dir={folder / 'run'}", "--trainer.callbacks=null", *settings
-    )
-    return folder / "run" / "pretrained"
+def command(name: str, folder: Path, data_dir: Path, arguments: list[str], *, alone: bool) -> None:
+    """Run a command in a process of its own, or, which is quicker, in this one."""
+    if alone:
+        python(folder, data_dir, str(REPOSITORY / "train" / f"{name}.py"), *arguments)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        patch.setenv("HFVAE_DATA_DIR", str(data_dir))
+        {"fit": fit, "evaluate": evaluate}[name].main(arguments)
 
 
-def evaluate(folder: Path, data_dir: Path, model: Path, *settings: str) -> dict[str, Any]:
-    script = str(REPOSITORY / "train" / "evaluate.py")
-    python(folder, data_dir, script, "--model", str(model), "--num_samples", "3", *settings)
+def train(folder: Path, data_dir: Path, *settings: str, alone: bool = False) -> Path:
+    recipe, root = str(REPOSITORY / "configs" / "mnist_dense.yaml"), folder / "run"
+    short = ["--trainer.max_epochs=2", "--data.batch_size=50", "--trainer.callbacks=null"]
+    arguments = ["--config", recipe, f"--trainer.default_root_dir={root}", *short, *settings]
+    command("fit", folder, data_dir, arguments, alone=alone)
+    return root / "pretrained"
+
+
+def measure(folder: Path, data_dir: Path, model: Path, *settings: str, alone: bool = False) -> dict[str, Any]:
+    command("evaluate", folder, data_dir, ["--model", str(model), "--num_samples", "3", *settings], alone=alone)
     return json.loads((model / "metrics.json").read_text())["metrics"]
 
 
-def extension(name: str) -> list[str]:
-    """How a command imports an example; a model class is imported by its class path when it trains."""
-    return ["--extension", name]
+ALONE = "mixture"
+"""The example whose commands run as the page says, in processes of their own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables_as_they_were() -> Iterator[None]:
+    tables: list[dict[str, Any]] = [DATASETS, LIKELIHOODS, POSTERIORS, PRIORS, READERS]
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +155,8 @@ def example(
     if name not in trained:
         folder = tmp_path_factory.mktemp(name)
         (folder / f"{name}.py").write_text(BLOCKS[name])
-        loaded = [] if name == "linear" else [f'--extension=["{name}"]']
-        trained[name] = folder, train(folder, data_dir, *loaded, *SETTINGS[name])
+        loaded = [] if name == "linear" else ["--extension", name]
+        trained[name] = folder, train(folder, data_dir, *loaded, *SETTINGS[name], alone=name == ALONE)
     return trained[name]
 
 
@@ -148,7 +178,7 @@ def test_an_example_trains_loads_draws_and_is_measured(name: str, example: tuple
     assert probe["prior"] == ("MixtureSameFamily" if name == "mixture" else "Independent")
     assert probe["dataset"] == ("digits-8x8" if name == "digits8x8" else "MNIST")
     assert len(probe["classes"]) == 10
-    metrics = evaluate(folder, data_dir, model, *extension(name))
+    metrics = measure(folder, data_dir, model, "--extension", name, alone=name == ALONE)
     exact = name not in ("mixture", "full")
     assert ("closed form" in metrics["rate"]["protocol"]) is exact
     assert (metrics["latent_kl"]["value"] is not None) is exact
@@ -167,7 +197,7 @@ def test_an_example_in_the_app(
     name: str, example: tuple[Path, Path], browser: Any, tmp_path: Path, data_dir: Path
 ) -> None:
     folder, model = example
-    app = App(tmp_path / "log", "--model", str(model), *extension(name), PYTHONPATH=str(folder))
+    app = App(tmp_path / "log", "--model", str(model), "--extension", name, PYTHONPATH=str(folder))
     page = browser.new_page()
     try:
         page.goto(app.url)
@@ -239,7 +269,7 @@ def test_relatives_of_mnist_end_to_end(dataset: str, classes: int, word: str, da
     assert vae.training_data.dataset.name == dataset
     assert len(vae.training_data.dataset.class_names) == classes
     assert hub.ModelSource(model).latents().labels.unique().tolist() == list(range(classes))
-    metrics = evaluate(tmp_path, data_dir, model)
+    metrics = measure(tmp_path, data_dir, model)
     assert metrics["inception_score"]["value"] is None
     assert "no classifier" in metrics["inception_score"]["protocol"]
     card = (model / hub.CARD).read_text()
@@ -266,7 +296,7 @@ def test_a_gaussian_on_standardised_pixels(data_dir: Path, tmp_path: Path) -> No
     model = train(tmp_path, data_dir, *settings, *pixels, "--trainer.max_epochs=40")
     vae = load(model, device="cpu")
     assert (vae.training_data.pixels.mean, vae.training_data.pixels.std) == (0.25, 0.4)
-    metrics = evaluate(tmp_path, data_dir, model)
+    metrics = measure(tmp_path, data_dir, model)
     assert "standardised, (k / 255 - 0.25) / 0.4" in metrics["elbo"]["protocol"]
     module = MNISTDataModule(data_dir, batch_size=120)
     module.setup("test")

@@ -129,6 +129,15 @@ def test_push_then_pull(server: HubServer, push: Run, load: Run, vae: VAE, folde
     assert loaded(vae) in load("user/name", "local_files_only=1")
 
 
+def test_a_push_leaves_the_folder_as_it_is(server: HubServer, push: Run, folder: Path) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+    assert b"user/name" in before[folder / hub.CARD][0], "the placeholder"
+    push("--repo_id", "user/other")
+    assert b'hfvae.load("user/other")' in server.files("user/other")["README.md"]
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_pull_asks_for_config_and_weights_alone(server: HubServer, push: Run, load: Run) -> None:
     push()
     server.requests.clear()

@@ -1,4 +1,4 @@
-"""Serve the app: draw digits, move latents, walk the latent map."""
+"""Serve the app: draw digits, move latents, explore the latent map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import add_extension_option, import_extensions
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build the app and serve it, as `arguments` (None: the command line's) say."""
     parser = argparse.ArgumentParser(
-        description="Draw digits, move latents, walk the latent map.",
+        description="Draw digits, move latents, explore the latent map.",
         epilog="Without --model, $HFVAE_MODELS (separated by commas or spaces) names the models, else the bundled ones "
         "are shown. Behind a proxy, $GRADIO_ROOT_PATH is the path under which visitors find the app.",
     )

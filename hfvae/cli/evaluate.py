@@ -101,7 +101,7 @@ def evaluation_data(vae: VAE, data_dir: str | None, seed: int) -> MNISTDataModul
     """The data set that the model was trained on, with its likelihood's treatment of pixels; set up.
 
     Raises:
-        ValueError: a data set that nobody can read here, or one whose images the model does not take.
+        ValueError: a data set without a reader here, or whose images have another shape.
         FileNotFoundError: its files are not there and cannot be downloaded.
     """
     dataset, trained = vae.training_data.dataset, vae.training_data.pixels

@@ -49,11 +49,14 @@ class FitCLI(LightningCLI):
             help="how the exported weights are stored",
         )
         parser.add_argument(
-            "--extension", type=list[str], default=[], help="Python modules to import first, as for the other commands"
+            "--extension",
+            type=str | list[str],
+            default=[],
+            help="Python modules to import first, as for the other commands",
         )
 
     def before_instantiate_classes(self) -> None:
-        import_extensions(self.config.extension)
+        import_extensions(as_list(self.config.extension))
         recipe = Path(str(self.config.config[0])).stem
         self.root = Path(self.config.trainer.default_root_dir or Path("runs") / recipe)
         self.config.trainer.default_root_dir = str(self.root)

@@ -89,6 +89,8 @@ def space_files(scratch: Path, space: str, model: str) -> dict[str, Path]:
     """What a Space needs to run the app: no training, no tests, no bundled models."""
     import gradio
 
+    if not (REPOSITORY / "requirements.txt").is_file():
+        raise hub.NotFoundError("a Space is made of a clone's files: run train/push.py in a clone of the repository")
     requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
     needed, _, _ = requirements.partition(TRAINING_REQUIREMENTS)
     (scratch / "requirements.txt").write_text(needed, encoding="utf-8")
@@ -110,7 +112,7 @@ tags:
 - mnist
 ---
 
-Draw digits, move latents and walk the latent map of [{model}]({constants.ENDPOINT}/{model}), with hfvae {__version__}.
+Draw, move latents and explore the latent map of [{model}]({constants.ENDPOINT}/{model}), with hfvae {__version__}.
 Its variable `HFVAE_MODELS` names the models to load, separated by commas.
 """,
         encoding="utf-8",

@@ -186,7 +186,7 @@ def _check_metrics(folder: Path) -> None:
     path = folder / METRICS
     advice = f"run python train/evaluate.py --model {folder}"
     if not path.is_file():
-        raise PushError(f"{folder} has no {METRICS}, and nobody knows how good the model is: {advice}")
+        raise PushError(f"{folder} has no {METRICS}, so that its quality is unknown: {advice}")
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:

@@ -31,7 +31,7 @@ DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 REPEATS = 40
 PICTURES = ["seen", "reconstruction", "difference"]
 
-# Notes when an input event comes and when a picture is painted, by the page's own clock.
+# Notes when an input event comes and when an image is painted, by the page's own clock.
 WATCH = """() => {
     window.watched = { since: 0, painted: {}, counts: {} };
     const put = CanvasRenderingContext2D.prototype.putImageData;
@@ -174,7 +174,7 @@ def drawing(browser: Any, url: str, model: str) -> None:
         if repeat % 4 == 3:
             page.locator("[data-do=clear]").click()
             page.wait_for_timeout(60)
-    say(f"{model}: pointer-up to three pictures, ms", spread(times))
+    say(f"{model}: pointer-up to three images, ms", spread(times))
     say(f"{model}: updates during a stroke of 300 ms", f"least {min(updates)}, median {statistics.median(updates):g}")
     page.context.close()
 
@@ -194,7 +194,7 @@ def slider(browser: Any, url: str, model: str) -> None:
         page.keyboard.press("ArrowRight")
         times.append(page.evaluate(ELAPSED, ["generated"]))
         page.wait_for_timeout(30)
-    say(f"{model}: slider step to picture, ms", spread(times))
+    say(f"{model}: slider step to image, ms", spread(times))
     page.context.close()
 
 
@@ -231,7 +231,7 @@ def hovering(browser: Any, url: str, model: str) -> None:
         page.mouse.move(box["x"] + 100 + 8 * repeat, box["y"] + 200 + 37 * repeat % 150)
         times.append(page.evaluate(ELAPSED, ["decoded"]))
         page.wait_for_timeout(20)
-    say(f"{model}: map hover to picture, ms", spread(times))
+    say(f"{model}: map hover to image, ms", spread(times))
     frames = page.evaluate(
         """async () => {
             const map = document.querySelector("#map canvas");
@@ -306,7 +306,7 @@ def resident(pid: int) -> float:
 
 
 def right(page: Any, vaes: dict[str, VAE]) -> bool:
-    """Whether the page, its busy hand at rest, shows the picture of its last point."""
+    """Whether the page, once its inputs have stopped, shows the image of its last point."""
     result = page.evaluate("window.busy")
     return close(result["image"], vaes[page.evaluate("hfvae.state.model.name")], result["z"])
 
@@ -345,7 +345,7 @@ def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:
     served = [float(part) for part in app.log.read_text().splitlines()[-1].split()]
     say(f"{people} people for {seconds:.0f} s: a call as the server sees it, ms", spread(served))
     say(f"{people} people for {seconds:.0f} s: a call as the page sees it, ms", spread(times))
-    say(f"{people} people: failed calls, wrong last pictures", f"{failures}, {wrong}")
+    say(f"{people} people: failed calls, wrong last images", f"{failures}, {wrong}")
     say(f"{people} people: the server's memory, MiB", " ".join(f"{value:.0f}" for value in memory))
 
 
@@ -390,8 +390,8 @@ def alone(browser: Any, log: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the page is.")
-    parser.add_argument("--people", type=int, default=0, help="so many at once, instead of one alone")
-    parser.add_argument("--clients", type=int, default=0, help="so many callers without a browser")
+    parser.add_argument("--people", type=int, default=0, help="number of pages at once, instead of one alone")
+    parser.add_argument("--clients", type=int, default=0, help="number of callers without a browser")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long they stay")
     arguments = parser.parse_args()
     with open_browser() as browser, tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+import paths  # noqa: F401
 from safetensors.torch import load_file
 
 from hfvae import hub, load
@@ -23,7 +24,7 @@ def main(rounds: int = 30) -> None:
         source = hub.ModelSource(name)
         kind = type(load(name, device="cpu"))
 
-        def bare(source: hub.Source = source, kind: type[VAE] = kind) -> None:
+        def bare(source: hub.ModelSource = source, kind: type[VAE] = kind) -> None:
             vae = kind(**source.config()[1])
             vae.load_state_dict(load_file(source.path(hub.WEIGHTS)))
 

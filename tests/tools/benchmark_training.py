@@ -1,4 +1,4 @@
-"""How fast training is: `python tests/tools/benchmark_training.py` prints ratios, each measured side by side in one run.
+"""How fast training is: `python tests/tools/benchmark_training.py` prints ratios, each measured in one run.
 
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
     recipes     train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
@@ -24,24 +24,24 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(REPOSITORY))
+import lightning
+import paths  # noqa: F401
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from support import REPOSITORY
+from torch import Tensor
+from torch.distributions import kl_divergence
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import MNIST
 
-import lightning  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from hfvae.allocator import keep_freed_memory  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from torch import Tensor  # noqa: E402
-from torch.distributions import kl_divergence  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-from torchvision import transforms  # noqa: E402
-from torchvision.datasets import MNIST  # noqa: E402
-
-from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub  # noqa: E402
-from hfvae.likelihoods import ContinuousBernoulliLikelihood  # noqa: E402
-from hfvae.models import draw  # noqa: E402
-from hfvae.training import OPTIMIZERS, VAETraining  # noqa: E402
+from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub
+from hfvae.cli.allocator import keep_freed_memory
+from hfvae.likelihoods import ContinuousBernoulliLikelihood
+from hfvae.sampling import rsample
+from hfvae.training import VAETraining
+from hfvae.training.optimizers import OPTIMIZERS
 
 LIMIT = ContinuousBernoulliLikelihood.limit
 DATA = os.environ.get("HFVAE_DATA_DIR", "data")
@@ -99,11 +99,11 @@ class Bare:
         self.vae = vae.to(memory_format=memory_format)
         self.batches = batches
         self.dtype = dtype
-        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4)
+        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, False)
         self.images(3)
 
     def images(self, steps: int) -> int:
-        """Train for so many steps; how many images they took."""
+        """Train for `steps` steps; returns the number of images they took."""
         seen = 0
         for x in islice(self.batches, steps):
             self.optimizer.zero_grad()
@@ -127,7 +127,7 @@ class Ancestor(Bare):
         seen = 0
         for x in islice(self.batches, steps):
             q = self.vae.encode(x)
-            p = torch.distributions.ContinuousBernoulli(logits=self.vae.decoder(draw(q)))
+            p = torch.distributions.ContinuousBernoulli(logits=self.vae.decoder(rsample(q)))
             loss = kl_divergence(q, self.vae.prior).mean() - p.log_prob(x).sum((1, 2, 3)).mean()
             self.optimizer.zero_grad()
             loss.backward()

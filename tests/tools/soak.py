@@ -1,11 +1,11 @@
-"""Many people for long, and things that go wrong meanwhile: does every page get its answer, and does nothing grow?
+"""Many visitors for a long time, with injected faults: does every page get its answer, and does nothing grow?
 
     python tests/tools/soak.py --minutes 20 --people 20
 
 The hub that one of the three models comes from takes seconds to answer, a model raises in every fiftieth call and
-dawdles in another, connections break off in the middle of a request, and four times a minute somebody closes the page
-mid-stroke and somebody else comes. It ends with an error where a page that stayed lacks its last answer, where a new
-page gets none, or where memory, threads or open files have grown.
+answers late in another, connections break off in the middle of a request, and four times a minute a page is closed in
+the middle of a stroke and another one is opened. It ends with an error if a page that stayed lacks its last answer, if
+a new page gets none, or if memory, threads or open files have grown.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ import random, sys, time
 from hfvae import VAE
 from hfvae.demo import build_demo
 
-picture = VAE.picture
+decode_image = VAE.decode_image
 def faulty(self, z):
     luck = random.random()
     if luck < 0.02:
         raise RuntimeError("injected")
     if luck < 0.04:
         time.sleep(1)
-    return picture(self, z)
+    return decode_image(self, z)
 
 demo = build_demo(sys.argv[3:])
-VAE.picture = faulty
+VAE.decode_image = faulty
 demo.launch(server_port=int(sys.argv[2]), quiet=True)
 """
 FROM_HUB = "user/name"

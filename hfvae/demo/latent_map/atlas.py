@@ -1,4 +1,4 @@
-"""The encoded test set, for the map and for every small picture of it."""
+"""The encoded test set, for the map and for its small copies."""
 
 from __future__ import annotations
 
