@@ -14,6 +14,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -138,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
         given[:0] = ["--config", recipe]
     keep_freed_memory()
+    # the processes that Lightning starts are given sys.argv, and come by here too
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter")
     try:
         cli = FitCLI(
             VAETraining,
