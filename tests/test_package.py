@@ -74,7 +74,7 @@ def test_models_load(installed: Path, tmp_path: Path) -> None:
 
 def test_the_app_starts(installed: Path, tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-c", "from hfvae.cli import main; main()", "app", "--port", str(port)]
+    command = [sys.executable, "-m", "hfvae", "app", "--port", str(port)]
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=tmp_path, env=alone(installed), stdout=output, stderr=output)

@@ -49,12 +49,13 @@ class Tools:
         """List the variational autoencoders that this server has.
 
         Returns:
-            For each: its name (what the other tools call model), its number of latents, its likelihood, and which of
-            the latents are active, that is, change the image.
+            For each: its name (what the other tools call model), the data set it was trained on, its number of latents,
+            its likelihood, and which of the latents are active, that is, change the image.
         """
         return [
             {
                 "name": model.name,
+                "dataset": model.vae.training_data.dataset.name,
                 "latent_dim": model.vae.latent_dim,
                 "likelihood_type": model.vae.likelihood_type,
                 "active": model.active,
@@ -70,7 +71,7 @@ class Tools:
         seed: int | None = None,
         z: list[list[float]] | None = None,
     ) -> list[Image]:
-        """Make images of handwritten digits: random ones, or those that given latent points stand for.
+        """Make images: random ones, or those that given latent points decode to.
 
         Args:
             model: Name of the model, from the models tool.
@@ -96,11 +97,11 @@ class Tools:
             return _rows(inference.generate(vae, count, temperature=spread, generator=generator))
 
     def encode(self, model: str, image: Image, drawing: bool = False) -> dict[str, list[float]]:
-        """Find the latent point of an image of a handwritten digit.
+        """Find the latent point of an image.
 
         Args:
             model: Name of the model, from the models tool.
-            image: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as MNIST's digits are.
+            image: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as the model's training images are.
             drawing: True if the image is a drawing of any size up to 280 by 280, in any range: it is then framed first.
 
         Returns:
@@ -116,11 +117,11 @@ class Tools:
         return {"mean": code[0].tolist(), "std": [] if std is None else std[0].tolist()}
 
     def reconstruct(self, model: str, image: Image, drawing: bool = False, sample: bool = False) -> Image:
-        """Squeeze an image of a handwritten digit into its latents and draw it again from them.
+        """Encode an image as a latent point and decode it again.
 
         Args:
             model: Name of the model, from the models tool.
-            image: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as MNIST's digits are.
+            image: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as the model's training images are.
             drawing: True if the image is a drawing of any size up to 280 by 280, in any range: it is then framed first.
             sample: True to decode a random draw from the posterior instead of its mean.
 
@@ -142,11 +143,12 @@ class Tools:
         spherical: bool = False,
         drawing: bool = False,
     ) -> list[Image]:
-        """Morph one handwritten digit into another through latent space.
+        """Morph one image into another through latent space.
 
         Args:
             model: Name of the model, from the models tool.
-            image_a: Where to start: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as MNIST's digits are.
+            image_a: Where to start: 28 rows of 28 numbers from 0 (ground) to 1 (ink), framed as the model's training
+                images are.
             image_b: Where to end, likewise.
             steps: How many images, 2 to 100, with both ends.
             spherical: True to go along a great circle instead of the straight line.

@@ -1,0 +1,5 @@
+"""`python -m hfvae app|fit|evaluate|push`, the same as the command `hfvae`."""
+
+from .cli import main
+
+main()
