@@ -3,8 +3,8 @@ const pen = pad.getContext("2d");
 const width = find("[data-do=width]");
 const small = document.createElement("canvas"); // the drawing as it is sent
 const whereabouts = find("#whereabouts canvas");
+const MAX_BARS = 10; // classes whose votes are shown at once
 const FULL_DIFFERENCE = 160; // the difference in grey levels that gets the full colour
-let bars = []; // one for each class
 let marks = []; // strokes {width, points: [[x, y], ...]} and loaded images {image}
 let current = null; // the stroke under the pointer
 let seen = null; // what the model sees of the drawing
@@ -130,7 +130,7 @@ function judge({ percentile, votes }) {
         : `Explained better than ${share} % of the test images.`;
   const all = votes?.reduce((sum, count) => sum + count);
   const most = Math.max(...(votes ?? []));
-  bars.forEach((bar, label) => bar.style.setProperty("--share", votes ? votes[label] / all : 0));
+  renderBars(votes ?? []);
   find(".hf-voted").textContent = votes
     ? `${most} of the ${all} nearest test ${hf.state.model.item}s are of class ${hf.state.model.classes[votes.indexOf(most)]}.`
     : "The nearest test images in latent space will vote.";
@@ -186,15 +186,19 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "z" && (event.ctrlKey || event.metaKey) && !typing && pad.offsetParent) undo();
 });
 
-function renderBars({ classes }) {
+// A bar for each class, or, where there are too many, for those that have votes.
+function renderBars(votes) {
+  const { classes } = hf.state.model;
   const colours = hf.colours(classes.length);
-  bars = classes.map((name, label) => {
-    const bar = Object.assign(document.createElement("span"), { textContent: name.slice(0, 3), title: name });
+  const all = votes.reduce((sum, count) => sum + count, 0) || 1;
+  const shown = classes.map((_, label) => label).filter((label) => classes.length <= MAX_BARS || votes[label]);
+  const bars = shown.slice(0, MAX_BARS).map((label) => {
+    const bar = Object.assign(document.createElement("span"), { textContent: classes[label].slice(0, 3), title: classes[label] });
     bar.style.setProperty("--class-colour", colours[label]);
+    bar.style.setProperty("--share", (votes[label] ?? 0) / all);
     return bar;
   });
   find("#votes").replaceChildren(...bars);
-  find("#votes").style.setProperty("--classes", classes.length);
 }
 
 function renderTexts({ item }) {
@@ -207,7 +211,6 @@ async function adopt() {
   const { model } = hf.state;
   atlas = backdrop = null;
   seen = null;
-  renderBars(model);
   renderTexts(model);
   judge({});
   show();
