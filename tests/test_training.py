@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
 from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.sampling import rsample
-from hfvae.training import VAETraining
+from hfvae.training import AverageWeights, VAETraining
 from hfvae.training.objectives import importance_weighted_bound
 from hfvae.training.optimizers import muon
 
@@ -158,6 +159,66 @@ def test_every_recipe_runs(config: Path, fit_here: Callable[..., None], tmp_path
     stretch = ["--model.importance_epochs=1"] if "importance_epochs" in config.read_text() else []
     root = f"--trainer.default_root_dir={tmp_path}"
     fit_here("--config", str(config), root, "--trainer.fast_dev_run=true", *stretch)
+
+
+@pytest.mark.mnist
+@in_this_process
+@pytest.mark.parametrize(
+    "config", [path for path in CONFIGS if "callbacks" in path.read_text()], ids=lambda path: path.stem
+)
+def test_averaged_weights_do_not_ruin_a_short_run(
+    config: Path, fit_here: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--model.vae.init_args.hidden_features=[64]"]
+    if "ConvVAE" in config.read_text():
+        small.append("--model.vae.init_args.channels=[4,8]")
+    if "importance_epochs" in config.read_text():
+        small += ["--model.importance_epochs=0", "--model.importance_samples=1", "--model.kl_warmup_epochs=0"]
+    limits = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=60", "--trainer.limit_val_batches=4"]
+
+    def bound(name: str, *settings: str) -> float:
+        root = f"--trainer.default_root_dir={tmp_path / name}"
+        fit_here("--config", str(config), root, *limits, "--trainer.check_val_every_n_epoch=1", *small, *settings)
+        found = re.search(r"validation bound (-?[\d.]+) nats", capsys.readouterr().out)
+        assert found
+        return float(found[1])
+
+    averaged, plain = bound("averaged"), bound("plain", "--trainer.callbacks=null")
+    assert averaged > plain - 0.05 * abs(plain)
+
+
+def test_the_average_forgets_the_beginning() -> None:
+    average = AverageWeights(decay=0.9)
+    weights, current = [torch.zeros(1)], [torch.ones(1)]
+    for step in range(5):
+        average._average(weights, current, step)
+    assert weights[0].item() > 0.95, "with a decay of 0.9 from the start it would be 0.41"
+    for _ in range(3):
+        average._average(weights, [torch.zeros(1)], 10**6)
+    assert weights[0].item() == pytest.approx(0.9**3, rel=0.05), "in a long run it is the usual average"
+    with pytest.raises(ValueError, match="decay must be in"):
+        AverageWeights(decay=1.0)
+
+
+def test_muon_orthogonalises_in_float32_without_bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.optim import muon as timm_muon
+
+    seen: list[torch.dtype] = []
+    original = timm_muon.zeropower_via_newtonschulz
+
+    def spy(*arguments: Any, **options: Any) -> torch.Tensor:
+        seen.append(options.get("dtype", torch.bfloat16))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", spy)
+    for fast in (True, False):
+        monkeypatch.setattr("hfvae.training.optimizers.multiplies_bfloat16", lambda fast=fast: fast)
+        vae = TINY["dense"](hidden_features=[16, 16])
+        optimizer = muon(vae, 1e-3)
+        vae.elbo(torch.rand(2, 1, 28, 28)).elbo.sum().backward()
+        optimizer.step()
+        assert set(seen) == {torch.bfloat16 if fast else torch.float32}
+        seen.clear()
 
 
 @pytest.mark.mnist

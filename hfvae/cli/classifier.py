@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ..classifier import WEIGHTS, build, probabilities
 from ..data import Batch, MNISTDataModule
-from .allocator import keep_freed_memory
+from ..training.hardware import keep_freed_memory
 
 MIN_ACCURACY = 0.993
 """A classifier below this test accuracy is not saved."""

@@ -25,10 +25,10 @@ from ..data import MNISTDataModule
 from ..inference import evaluating, generate, reconstruct
 from ..models import VAE, ELBOTerms
 from ..sampling import moments
+from ..training.hardware import keep_freed_memory
 from ..version import __version__
 from ..zoo import pick_device
 from . import add_extension_option, import_extensions
-from .allocator import keep_freed_memory
 
 NEIGHBOURS = 15
 SAMPLES, BATCH = 10_000, 500

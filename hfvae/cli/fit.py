@@ -30,8 +30,8 @@ from .. import evaluation, hub
 from ..data import MNISTDataModule
 from ..models import VAE
 from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
+from ..training.hardware import keep_freed_memory, multiplies_bfloat16
 from . import REPOSITORY, import_extensions
-from .allocator import keep_freed_memory
 
 DEFAULT_RECIPE = "configs/mnist_dense.yaml"
 
@@ -65,7 +65,7 @@ class FitCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: object):  # type: ignore[no-untyped-def]
         settings = self.config_init.trainer
         if settings.precision is None:
-            settings.precision = default_precision()
+            settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
@@ -122,14 +122,6 @@ def code_commit() -> str | None:
         return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def default_precision() -> str:
-    """bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
-    return "bf16-mixed" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32-true"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

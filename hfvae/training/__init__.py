@@ -1,6 +1,6 @@
 """Training with Lightning: the module, its objectives and optimizers, callbacks."""
 
-from .callbacks import AtomicCheckpointIO, LogImages, SaveOnInterrupt
+from .callbacks import AtomicCheckpointIO, AverageWeights, LogImages, SaveOnInterrupt
 from .module import Diverged, VAETraining
 
-__all__ = ["AtomicCheckpointIO", "Diverged", "LogImages", "SaveOnInterrupt", "VAETraining"]
+__all__ = ["AtomicCheckpointIO", "AverageWeights", "Diverged", "LogImages", "SaveOnInterrupt", "VAETraining"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 
 from .. import hub, plots
 from ..evaluation import encode_dataset
@@ -77,3 +79,29 @@ class SaveOnInterrupt(Callback):
         if isinstance(exception, KeyboardInterrupt) and trainer.global_step > 0 and not trainer.sanity_checking:
             trainer.save_checkpoint(self.path)
             rank_zero_info(f"Saved {self.path}. Go on with the same command and --ckpt_path last")
+
+
+class AverageWeights(WeightAveraging):
+    """Exponential moving average of the weights, which validation and checkpoints take (Polyak & Juditsky 1992).
+
+    The decay grows from 0.1 as (1 + n) / (10 + n) in step n, so that the average forgets the initial weights, whatever
+    the length of the run.
+
+    Args:
+        decay: the largest decay, in [0, 1).
+
+    Raises:
+        ValueError: a decay out of range.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1), got {decay}")
+        self.decay = decay
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
+
+    @torch.no_grad()
+    def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+        step = int(updates)
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(averaged), list(current), 1 - decay)

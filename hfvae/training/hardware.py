@@ -1,9 +1,11 @@
-"""How this process's memory allocator treats what training frees."""
+"""What this machine is good at: bfloat16, and keeping freed memory."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+
+import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _FREELY = 1 << 30
@@ -21,3 +23,11 @@ def keep_freed_memory() -> None:
     if hasattr(libc, "gnu_get_libc_version"):
         libc.mallopt(_M_MMAP_THRESHOLD, _FREELY)
         libc.mallopt(_M_TRIM_THRESHOLD, _FREELY)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the GPU, or without one the CPU, has units for bfloat16; others emulate it, many times slower."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
