@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, register_kl
 from torch.func import functional_call
 
 from .arguments import build_from_table, choose
@@ -81,8 +82,41 @@ class DiagonalPosterior(Posterior):
         return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp()), 1)
 
 
+class FullCovariancePosterior(Posterior):
+    """N(mu(x), L(x) L(x)^T); the encoder's outputs are mu, log of L's diagonal, and L's other entries row by row."""
+
+    @staticmethod
+    def num_outputs(latent_dim: int) -> int:
+        return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
+
+    def forward(self, outputs: Tensor) -> Distribution:
+        dim = self.latent_dim
+        mean, log_diagonal, entries = outputs.split((dim, dim, outputs.shape[1] - 2 * dim), 1)
+        rows, columns = torch.tril_indices(dim, dim, -1, device=outputs.device)
+        diagonal = log_diagonal.clamp(*LOG_STD_RANGE).exp()
+        factor = torch.diag_embed(diagonal).index_put(
+            (torch.arange(len(outputs), device=outputs.device)[:, None], rows, columns), entries
+        )
+        return MultivariateNormal(mean, scale_tril=factor)
+
+
+@register_kl(MultivariateNormal, Independent)
+def _kl_full_diagonal(q: MultivariateNormal, p: Independent) -> Tensor:
+    """KL of a Gaussian with full covariance from a diagonal one, which torch lacks."""
+    if not isinstance(p.base_dist, Normal):
+        raise NotImplementedError
+    mean, std = p.base_dist.loc, p.base_dist.scale
+    trace = (q.scale_tril / std[..., :, None]).square().sum((-2, -1))
+    distance = ((q.loc - mean) / std).square().sum(-1)
+    log_det = 2 * (std.log().sum(-1) - q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1))
+    return 0.5 * (trace + distance - mean.shape[-1] + log_det)
+
+
 DEFAULT_POSTERIOR = "Diagonal"
-POSTERIORS: dict[str, type[Posterior]] = {"Diagonal": DiagonalPosterior}
+POSTERIORS: dict[str, type[Posterior]] = {
+    "Diagonal": DiagonalPosterior,
+    "FullCovariance": FullCovariancePosterior,
+}
 
 
 def make_posterior(posterior_type: str, latent_dim: int, options: Mapping[str, Any] | None = None) -> Posterior:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from .arguments import build_from_table
+from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
+from .flows import Flow, FlowDistribution
 
 
 class Prior(nn.Module):
@@ -44,8 +45,27 @@ class NormalPrior(Prior):
         return Independent(Normal(zero, torch.ones_like(zero)), 1)
 
 
+class FlowPrior(Prior):
+    """N(f(z); 0, I) |det df/dz| with a learned bijection f, trained with the model (Xu et al. 2019, 1905.13452).
+
+    Args:
+        latent_dim: number of latents.
+        blocks: number of blocks of the flow.
+        features: width of each coupling's two hidden layers.
+    """
+
+    def __init__(self, latent_dim: int, blocks: int = 10, features: int = 256) -> None:
+        super().__init__(latent_dim)
+        validate_integer("blocks", blocks, MAX_DEPTH)
+        validate_integer("features", features, MAX_WIDTH // 16)
+        self.flow = Flow(latent_dim, blocks, (features, features))
+
+    def forward(self, like: Tensor) -> Distribution:
+        return FlowDistribution(self.flow, like, self.latent_dim)
+
+
 DEFAULT_PRIOR = "Normal"
-PRIORS: dict[str, type[Prior]] = {"Normal": NormalPrior}
+PRIORS: dict[str, type[Prior]] = {"Normal": NormalPrior, "Flow": FlowPrior}
 
 
 def make_prior(prior_type: str, latent_dim: int, options: Mapping[str, Any] | None = None) -> Prior:

@@ -38,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """A process more than cores: many tests wait for a server, a browser or a time-out."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure() -> None:
     """One thread of torch, here and in what tests start, since processes share the cores already."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
