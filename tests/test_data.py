@@ -98,6 +98,8 @@ def test_binarisation(mnist: MNISTDataModule, mnist_dir: Path) -> None:
     module.setup("fit")
     once, twice = (module.train_set.__getitems__([0, 1, 2])[0] for _ in range(2))
     assert not torch.equal(once, twice), "a fresh draw at every training pass"
+    once, twice = (module.val_set.__getitems__([0, 1, 2])[0] for _ in range(2))
+    assert torch.equal(once, twice), "the same at every validation"
 
 
 @pytest.mark.mnist

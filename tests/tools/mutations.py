@@ -55,7 +55,8 @@ MUTATIONS = [
     Mutation("inference.py", "torch.lerp(norm_a, norm_b, t)", "norm_a", "test_inference.py"),
     Mutation("networks.py", "*reversed(hidden_features)", "*hidden_features", "test_models.py"),
     # what travels and what is kept
-    Mutation("data.py", "noise_seed=self.seed)\n        if stage in", ")\n        if stage in", "test_data.py"),
+    Mutation("data.py", "rotation=self.rotation)", "rotation=self.rotation, noise_seed=self.seed)", "test_data.py"),
+    Mutation("data.py", "val, noise_seed=self.seed)", "val)", "test_data.py"),
     Mutation("data.py", "generator=Generator(),", "", "test_survival.py -k killed_and"),
     Mutation("data.py", ".clamp_(0, 255)", "", "test_data.py"),
     Mutation("data.py", "source.targets - self.first_label", "source.targets", "test_extension.py -k letters"),
