@@ -1,6 +1,6 @@
 """Model folders and hub repositories: their files, and how models are loaded, saved, described and published."""
 
-from .card import CAPTIONS, ModelFacts, validate_card, write_card
+from .card import ModelFacts, validate_card, write_card
 from .checkpoint import CHECKPOINT_KEY, Checkpoint, read_checkpoint
 from .download import ModelSource
 from .errors import CardError, ConfigError, DownloadError, HubError, NotFoundError, PushError, WeightsError
@@ -23,39 +23,3 @@ from .layout import (
 )
 from .mixin import HubMixin, model_files
 from .publish import push
-
-__all__ = [
-    "BUNDLED",
-    "CAPTIONS",
-    "CARD",
-    "CHECKPOINT_KEY",
-    "CONFIG",
-    "FIGURES",
-    "LATENTS",
-    "METRICS",
-    "TRAINING",
-    "WEIGHTS",
-    "CardError",
-    "Checkpoint",
-    "ConfigError",
-    "DownloadError",
-    "HubError",
-    "HubMixin",
-    "Latents",
-    "ModelFacts",
-    "ModelSource",
-    "NotFoundError",
-    "PushError",
-    "WeightsError",
-    "atomic_write",
-    "bundled_names",
-    "display_name",
-    "model_files",
-    "push",
-    "read_checkpoint",
-    "sha256",
-    "validate_card",
-    "write_card",
-    "write_json",
-    "write_latents",
-]

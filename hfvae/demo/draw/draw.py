@@ -25,8 +25,7 @@ def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, A
 
     `percentile` (of the test set's ELBOs) and `votes` (of the nearest test images) are null if the model has no codes.
     """
-    model = registry.find(request.get("model"))
-    x = _framed(model, request)
+    model, x = _drawing(registry, request)
     if x is None:
         return {"empty": True}
     vae = model.vae
@@ -48,8 +47,7 @@ def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, A
 
 def posterior(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
     """{model, ink} -> {images}: decoded draws from q(z|x), or {empty: true}."""
-    model = registry.find(request.get("model"))
-    x = _framed(model, request)
+    model, x = _drawing(registry, request)
     if x is None:
         return {"empty": True}
     vae = model.vae
@@ -81,11 +79,12 @@ def class_examples(registry: ModelRegistry, request: dict[str, Any]) -> dict[str
     return {"images": images, "labels": present.tolist(), "real": stored is not None}
 
 
-def _framed(model: LoadedModel, request: dict[str, Any]) -> Tensor | None:
-    """The drawing, framed as the model's data set frames its images, as a batch (1, 1, 28, 28); None if it is empty."""
+def _drawing(registry: ModelRegistry, request: dict[str, Any]) -> tuple[LoadedModel, Tensor | None]:
+    """The model, and the drawing (1, 1, 28, 28) framed as that model's data set frames its images; None if empty."""
+    model = registry.find(request.get("model"))
     ink = serialization.parse_drawing(request.get("ink"), "ink", PAD_SIDE)
     image = sketch.to_digit(ink, light_ground=False, box=model.vae.training_data.dataset.drawing_box)
-    return None if image is None else image.view(1, 1, 28, 28)
+    return model, None if image is None else image.view(1, 1, 28, 28)
 
 
 def _fixed_noise() -> Generator:
