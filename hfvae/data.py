@@ -18,7 +18,8 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import datasets as torchvision_datasets
 
-from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
+from .datasets import DATASETS, DEFAULT_DATASET, Pixels, TrainingData, find_dataset
+from .datasets import Dataset as DatasetRecord
 
 Batch = tuple[Tensor, Tensor]
 VALIDATION_SHARE = 6
@@ -42,23 +43,23 @@ class IDXFiles:
     """A data set that torchvision keeps as four IDX files, read through torchvision's own class.
 
     Args:
+        record: the data set.
         kind: the class.
         first_label: the label of the first class.
-        transposed: whether the files hold images with rows and columns exchanged.
         options: of the class, as ``split``.
     """
 
     def __init__(
-        self, kind: type[torchvision_datasets.MNIST], first_label: int = 0, transposed: bool = False, **options: Any
+        self, record: DatasetRecord, kind: type[torchvision_datasets.MNIST], first_label: int = 0, **options: Any
     ) -> None:
+        self.record = record
         self.kind = kind
         self.first_label = first_label
-        self.transposed = transposed
         self.options = options
 
     def __call__(self, data_dir: Path, train: bool) -> Images:
         source = self.kind(data_dir, train=train, **self.options)
-        levels = source.data.transpose(1, 2) if self.transposed else source.data
+        levels = source.data.transpose(1, 2) if self.record.transposed else source.data
         return Images(levels.unsqueeze(1).contiguous(), source.targets - self.first_label)
 
     def folder(self, data_dir: Path) -> Path:
@@ -112,11 +113,14 @@ def _idx_size(path: Path) -> int:
 
 
 READERS: dict[str, Reader] = {
-    "MNIST": IDXFiles(torchvision_datasets.MNIST),
-    "FashionMNIST": IDXFiles(torchvision_datasets.FashionMNIST),
-    "KMNIST": IDXFiles(torchvision_datasets.KMNIST),
-    "EMNIST-letters": IDXFiles(torchvision_datasets.EMNIST, first_label=1, transposed=True, split="letters"),
-    "EMNIST-balanced": IDXFiles(torchvision_datasets.EMNIST, transposed=True, split="balanced"),
+    files.record.name: files
+    for files in (
+        IDXFiles(DATASETS["MNIST"], torchvision_datasets.MNIST),
+        IDXFiles(DATASETS["FashionMNIST"], torchvision_datasets.FashionMNIST),
+        IDXFiles(DATASETS["KMNIST"], torchvision_datasets.KMNIST),
+        IDXFiles(DATASETS["EMNIST-letters"], torchvision_datasets.EMNIST, first_label=1, split="letters"),
+        IDXFiles(DATASETS["EMNIST-balanced"], torchvision_datasets.EMNIST, split="balanced"),
+    )
 }
 """How each data set in `hfvae.datasets.DATASETS` is read."""
 

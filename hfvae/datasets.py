@@ -21,8 +21,8 @@ GREY_LEVELS = 256
 MAX_CLASSES = 256
 MAX_TEXT = 200
 DRAWING_FIELD = 28
-LOCAL_FIELDS = ("test_file", "classifier")
-"""Fields of a record that name files of this machine; a model folder neither holds nor sets them."""
+LOCAL_FIELDS = ("test_file", "transposed", "classifier")
+"""Fields of a record on files of this machine; a model folder neither holds nor sets them."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Dataset:
         train_size, test_size: numbers of images, the validation images counted among the training images; None if
             unknown.
         drawing_box: side, in pixels, of the box into which the data set fits its items (see `hfvae.sketch`).
-        test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file, or
-            it does not hold them upright.
+        test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file.
+        transposed: whether IDX files hold the images with rows and columns exchanged.
         classifier: file beside `hfvae/classifier.py` with the weights that judge samples; None if there is none.
     """
 
@@ -54,6 +54,7 @@ class Dataset:
     test_size: int | None = None
     drawing_box: int = 20
     test_file: str | None = None
+    transposed: bool = False
     classifier: str | None = None
 
     @property
@@ -116,6 +117,8 @@ DATASETS: dict[str, Dataset] = {
             license=NIST,
             train_size=124_800,
             test_size=20_800,
+            test_file="EMNIST/raw/emnist-letters-test-images-idx3-ubyte",
+            transposed=True,
             drawing_box=24,
         ),
         Dataset(
@@ -127,6 +130,8 @@ DATASETS: dict[str, Dataset] = {
             license=NIST,
             train_size=112_800,
             test_size=18_800,
+            test_file="EMNIST/raw/emnist-balanced-test-images-idx3-ubyte",
+            transposed=True,
             drawing_box=24,
         ),
     )
@@ -268,9 +273,9 @@ class TrainingData:
             dataset = dict(value["dataset"])
             for name in ("image_shape", "class_names"):
                 dataset[name] = tuple(dataset.get(name, ()))
-            local = DATASETS.get(dataset["name"])
+            local = DATASETS.get(dataset["name"], Dataset("", (1, 1, 1)))
             for name in LOCAL_FIELDS:
-                dataset[name] = None if local is None else getattr(local, name)
+                dataset[name] = getattr(local, name)
             record, pixels = Dataset(**dataset), Pixels(**value["pixels"])
             _validate(record)
         except (KeyError, TypeError) as error:

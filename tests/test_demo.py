@@ -21,6 +21,7 @@ from PIL import Image
 from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 
 from hfvae import VAE, generate, hub, reconstruct
+from hfvae.datasets import DATASETS, Pixels, TrainingData
 from hfvae.demo.browser_decoder import export_decoder
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
@@ -120,6 +121,27 @@ def test_posterior_draws_scatter_around_the_mean(registry: ModelRegistry) -> Non
 @pytest.mark.parametrize("function", [draw.reconstruct, draw.posterior])
 def test_an_empty_pad_is_an_empty_state(registry: ModelRegistry, function: Callable[..., Any]) -> None:
     assert function(registry, {"model": DENSE, "ink": encoded(torch.zeros(PAD_SIDE, PAD_SIDE))}) == {"empty": True}
+
+
+def test_stored_images_are_shown_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMNIST's files hold images with rows and columns exchanged."""
+    monkeypatch.setenv("HFVAE_DATA_DIR", str(tmp_path))
+    record = DATASETS["EMNIST-balanced"]
+    count = record.test_size
+    vae = TINY["dense"]()
+    vae.training_record = TrainingData(record, Pixels(dequantize=True))
+    vae.save_pretrained(tmp_path / "shown")
+    hub.write_latents(tmp_path / "shown", hub.Latents(torch.randn(count, 2), torch.arange(count) % 47))
+    images = torch.zeros(count, 28, 28, dtype=torch.uint8)
+    images[:, 5, 20] = 255  # row 20, column 5 of the upright image
+    path = tmp_path / record.test_file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(16) + images.numpy().tobytes())
+    registry = ModelRegistry([str(tmp_path / "shown")], "cpu")
+    answer = draw.class_examples(registry, {"model": "shown"})
+    assert answer["real"]
+    assert len(answer["labels"]) == 47
+    assert (pictures(answer["images"])[:, 20, 5] == 1).all()
 
 
 def test_digits_are_mnists_own_where_it_is(

@@ -106,4 +106,5 @@ def _stored_images(model: LoadedModel) -> np.ndarray | None:
     path = Path(os.environ.get("HFVAE_DATA_DIR") or "data") / dataset.test_file
     if not path.is_file() or path.stat().st_size != 16 + count * 784:
         return None
-    return np.memmap(path, np.uint8, "r", offset=16, shape=(count, 28, 28))
+    images = np.memmap(path, np.uint8, "r", offset=16, shape=(count, 28, 28))
+    return images.swapaxes(1, 2) if dataset.transposed else images
