@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from typing import Any
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 BLANK = [0] * 784
+PATIENCE = 60  # seconds: a machine may be busy
 
 
 class Person:
@@ -40,23 +42,24 @@ class Person:
         return list(base64.b64decode(packed))
 
     def wait_for_change(self, place: str, before: list[int]) -> list[int]:
-        for _ in range(100):
-            now = self.pixels(place)
-            if now != before:
-                return now
+        deadline = time.monotonic() + PATIENCE
+        while (now := self.pixels(place)) == before:
+            assert time.monotonic() < deadline, f"{place} stayed as it was"
             self.page.wait_for_timeout(100)  # between two looks
-        raise AssertionError(f"{place} stayed as it was")
+        return now
 
     def settled(self, place: str) -> list[int]:
-        """The picture once it has stopped changing."""
-        before = self.pixels(place)
-        for _ in range(50):
+        """The picture once the page awaits no answer and it has stopped changing."""
+        deadline = time.monotonic() + PATIENCE
+        before = None
+        while (now := None if self.awaits_answers() else self.pixels(place)) is None or now != before:
+            assert time.monotonic() < deadline, f"{place} does not come to rest"
             self.page.wait_for_timeout(200)
-            now = self.pixels(place)
-            if now == before:
-                return now
             before = now
-        raise AssertionError(f"{place} does not come to rest")
+        return now
+
+    def awaits_answers(self) -> bool:
+        return self.page.evaluate("'pending' in document.documentElement.dataset")
 
     def box(self, place: str) -> dict[str, float]:
         self.page.locator(place).scroll_into_view_if_needed()
@@ -92,11 +95,10 @@ class Person:
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
-        for _ in range(100):
-            if holds():
-                return
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, "it never came about"
             self.page.wait_for_timeout(100)
-        raise AssertionError("it never came about")
 
     def open_map(self) -> None:
         self.open("Latent map")

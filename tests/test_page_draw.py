@@ -48,10 +48,12 @@ def test_everything_moves_during_the_stroke(person: Person) -> None:
     box = person.box("#pad canvas")
     person.page.mouse.move(box["x"] + 60, box["y"] + 60)
     person.page.mouse.down()
-    for step in range(30):
-        person.page.mouse.move(box["x"] + 60 + 5 * step, box["y"] + 60 + 5 * step)
+    for step in range(600):  # a busy server answers few of them
+        person.page.mouse.move(box["x"] + 60 + 5 * (step % 30), box["y"] + 60 + 5 * (step % 30))
         person.next_frame()
-    during = person.page.evaluate("window.updates")
+        during = person.page.evaluate("window.updates")
+        if min(during.values()) >= 8:
+            break
     person.page.mouse.up()
     assert min(during.values()) >= 8
 

@@ -97,7 +97,7 @@ def test_prior_draws_follow_the_temperature(person: Person, vaes: dict[str, VAE]
     cells = person.page.locator("#prior .hf-cell")
     cells.nth(23).wait_for()
     cells.nth(5).click()
-    picked = person.pixels("#prior .hf-cell:nth-child(6)")
+    picked = person.settled("#prior .hf-cell:nth-child(6)")
     assert alike(person.settled("#generated"), picked)
     assert close(picked, vaes[model], person.z)
     person.page.locator("[data-do=temperature]").fill("0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,16 +132,18 @@ def test_killed_and_resumed_is_the_same_run(settings: list[str], mnist_dir: Path
     took = time.monotonic() - started
     moments = random.Random(0)
     kills = 0
-    for _ in range(KILLS):
+    while kills < KILLS:
         process = start(mnist_dir, tmp_path / "killed", *settings)
         try:
             process.wait(moments.uniform(0.3, 0.8) * took)
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
+        else:  # the whole run was slower, on a machine that others use: begin again, with less time
+            shutil.rmtree(tmp_path / "killed")
+            kills, took = 0, 0.7 * took
         process.communicate()
     finish(start(mnist_dir, tmp_path / "killed", *settings))
-    assert kills > 0
     require_same_results(tmp_path / "whole", tmp_path / "killed")
     leftovers = [path for path in (tmp_path / "killed").rglob(".*") if path.is_file()]
     assert len(leftovers) <= kills, "at most what each kill left of the file being written"

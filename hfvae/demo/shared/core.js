@@ -118,6 +118,7 @@ window.hfvae ??= (() => {
       waiting = request;
       if (busy) return;
       busy = true;
+      count(1);
       let current = null;
       while (waiting) {
         const { answer, took } = await retry(call, () => {
@@ -131,7 +132,16 @@ window.hfvae ??= (() => {
         if (took > FAST_ANSWER) await sleep(Math.min(BACKOFF * (took - FAST_ANSWER), MAX_BACKOFF));
       }
       busy = false;
+      count(-1);
     };
+  }
+
+  // How many requests are under way or about to be sent is on <html data-pending>, for whoever drives the page.
+  function count(change) {
+    const { dataset } = document.documentElement;
+    const pending = Number(dataset.pending ?? 0) + change;
+    if (pending) dataset.pending = pending;
+    else delete dataset.pending;
   }
 
   // Draws from the prior, {points, images}: `seed` names the base noise and `temperature` scales it. Where the prior is
