@@ -35,6 +35,12 @@ def load(path: Path = WEIGHTS) -> nn.Sequential:
 
 
 @torch.no_grad()
-def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
-    """p(class | image) for images (B, 1, 28, 28) in [0, 1]: (B, 10) float64."""
-    return classifier(images).double().softmax(1)
+def features(classifier: nn.Sequential, images: Tensor) -> Tensor:
+    """What the last layer gets, (B, 128), for images (B, 1, 28, 28) in [0, 1]."""
+    return classifier[:-1](images)
+
+
+@torch.no_grad()
+def probabilities(classifier: nn.Sequential, features: Tensor) -> Tensor:
+    """p(class | image), (B, 10) float64, from the features of the images."""
+    return classifier[-1](features).double().softmax(1)

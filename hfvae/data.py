@@ -20,8 +20,11 @@ from torchvision import datasets as torchvision_datasets
 
 from .datasets import DATASETS, DEFAULT_DATASET, Pixels, TrainingData, find_dataset
 from .datasets import Dataset as DatasetRecord
+from .sampling import seeded_generator
 
 Batch = tuple[Tensor, Tensor]
+NOISE_BLOCK = 256
+"""Images whose noise is drawn at once."""
 VALIDATION_SHARE = 6
 """The training images divided by this are kept for validation: 10,000 of MNIST's 60,000."""
 
@@ -135,9 +138,11 @@ class ImageTensors(Dataset[Batch]):
         indices: which of them belong to this part.
         pixels: the treatment of grey levels.
         classes: the class names.
-        rotation: each image is turned by its own angle, uniform in [-rotation, rotation] degrees.
-        noise_seed: None draws from torch's global generator, afresh each time. A seed makes every batch the same each
-            time it is fetched, so that two evaluations see the same data.
+        rotation: each image is turned by its own angle, uniform in [-rotation, rotation] degrees, drawn from torch's
+            global generator.
+        noise_seed: None draws from torch's global generator, afresh each time. With a seed, an image's noise depends on
+            the seed and the image's place in this part alone, so that all evaluations see the same data, in batches of
+            any size.
     """
 
     def __init__(
@@ -156,6 +161,7 @@ class ImageTensors(Dataset[Batch]):
         self.classes = classes
         self.rotation = rotation
         self.noise_seed = noise_seed
+        self._block, self._block_noise = -1, torch.empty(0)  # the block drawn last: loaders go in order
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -167,17 +173,32 @@ class ImageTensors(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """Images (B, C, H, W) float32 and targets (B,) int64."""
-        generator = None if self.noise_seed is None else Generator().manual_seed(self.noise_seed + indices[0])
-        chosen = self.indices[torch.as_tensor(indices)]
+        places = torch.arange(len(self))[torch.as_tensor(indices)]  # none negative
+        chosen = self.indices[places]
         levels = self.images.levels[chosen].float()
         if self.rotation:
-            levels = rotate(levels, self.rotation, generator).clamp_(0, 255)  # interpolation can round above 255
-        return self.pixels.apply(levels, generator), self.images.targets[chosen]
+            levels = rotate(levels, self.rotation).clamp_(0, 255)  # interpolation can round above 255
+        noise = None
+        if self.noise_seed is not None and self.pixels.noisy:
+            noise = self._seeded_noise(self.noise_seed, places, levels.shape)
+        return self.pixels.apply(levels, noise), self.images.targets[chosen]
+
+    def _seeded_noise(self, seed: int, places: Tensor, shape: torch.Size) -> Tensor:
+        """Uniform noise in [0, 1) for the images at `places` of this part, drawn in blocks of neighbouring images."""
+        noise = torch.empty(shape)
+        blocks = places // NOISE_BLOCK
+        for block in blocks.unique().tolist():
+            if block != self._block:
+                generator = seeded_generator(seed, block)
+                self._block, self._block_noise = block, torch.rand(NOISE_BLOCK, *shape[1:], generator=generator)
+            inside = blocks == block
+            noise[inside] = self._block_noise[places[inside] % NOISE_BLOCK]
+        return noise
 
 
-def rotate(images: Tensor, degrees: float, generator: Generator | None = None) -> Tensor:
+def rotate(images: Tensor, degrees: float) -> Tensor:
     """Turn every image (B, C, H, W) around its centre by its own random angle, uniform in [-degrees, degrees]."""
-    angles = math.radians(degrees) * (2 * torch.rand(len(images), generator=generator) - 1)
+    angles = math.radians(degrees) * (2 * torch.rand(len(images)) - 1)
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     turns = torch.stack([torch.stack([cos, -sin, zero], -1), torch.stack([sin, cos, zero], -1)], 1)
     grid = F.affine_grid(turns, list(images.shape), align_corners=False)
@@ -271,6 +292,10 @@ class MNISTDataModule(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.train_set, shuffle=True)
+
+    def test_images(self) -> Tensor:
+        """The test images in [0, 1], without treatment, (N, C, H, W)."""
+        return self.test_set.images.levels / 255
 
     def plain_train_dataloader(self) -> DataLoader[Batch]:
         """The training images as evaluation sees them: in order, not rotated, the same at every pass."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from .networks import Shape
 
@@ -205,13 +205,24 @@ class Pixels:
     def standardized(self) -> bool:
         return self.mean is not None
 
-    def apply(self, levels: Tensor, generator: Generator | None = None) -> Tensor:
-        """Grey levels in [0, 255], float, any shape -> pixels of that shape; noise comes from `generator` (CPU)."""
-        if self.dequantize:
-            return (levels + torch.rand(levels.shape, generator=generator).to(levels)) / GREY_LEVELS
+    @property
+    def noisy(self) -> bool:
+        """Whether pixels depend on noise."""
+        return self.dequantize or self.binarize is not None
+
+    def apply(self, levels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Grey levels in [0, 255], float, any shape -> pixels of that shape.
+
+        Args:
+            levels: the grey levels.
+            noise: uniform in [0, 1), of the same shape; None draws it from torch's global generator if it is needed.
+        """
+        if self.noisy:
+            noise = torch.rand_like(levels) if noise is None else noise
+            return (
+                (levels + noise) / GREY_LEVELS if self.dequantize else (noise * (GREY_LEVELS - 1) < levels).to(levels)
+            )
         x = levels / (GREY_LEVELS - 1)
-        if self.binarize is not None:
-            return torch.bernoulli(x, generator=generator)
         if self.binarize_threshold is not None:
             return (x > self.binarize_threshold).to(x)
         return self.normalize(x)

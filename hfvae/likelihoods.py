@@ -11,6 +11,7 @@ import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
@@ -32,12 +33,14 @@ class Likelihood(nn.Module):
         unit_interval: whether pixels lie in [0, 1]; otherwise they may be any real number.
         browser_function: what the page applies to the outputs of a decoder with one channel a pixel to show the same
             image as `image`; None if the page cannot, and Python must decode.
+        exponential_family: whether `log_prob_table` is a product of matrices, and so a thousand times faster.
         protocol: what a metric's protocol adds to the treatment of the pixels, or "".
     """
 
     channels_per_pixel = 1
     unit_interval = True
     browser_function: Literal["sigmoid", "identity"] | None = None
+    exponential_family = False
     protocol = ""
 
     @property
@@ -57,6 +60,16 @@ class Likelihood(nn.Module):
         """(B, channels_per_pixel * C, H, W) -> p(x|z): batch (B,), event (C, H, W)."""
         return Independent(self.distribution(outputs), 3)
 
+    def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) of every image x (B, C, H, W) under each of the decoder outputs (G, k * C, H, W): (G, B).
+
+        Without gradients. A likelihood in which it is a product of matrices (`exponential_family`) overrides this, for
+        speed.
+        """
+        with torch.no_grad():
+            p = self(outputs)
+            return torch.stack([p.log_prob(image) for image in x], 1)
+
     def evaluation_pixels(self, trained: Pixels) -> Pixels:
         """The treatment that figures are measured with, for a model trained with the treatment `trained`.
 
@@ -67,7 +80,8 @@ class Likelihood(nn.Module):
 
     def preprocess(self, images: Tensor, generator: Generator | None = None, trained: Pixels | None = None) -> Tensor:
         """Images in [0, 1] on the CPU as figures are measured on them, with noise from `generator`."""
-        return self.evaluation_pixels(trained or Pixels()).apply(255 * images, generator)
+        noise = torch.rand(images.shape, generator=generator)
+        return self.evaluation_pixels(trained or Pixels()).apply(255 * images, noise)
 
     def limits(self, pixels: Pixels) -> str:
         """Sentences for the card on what the figures and images are, measured with the treatment `pixels`."""
@@ -104,13 +118,23 @@ class Likelihood(nn.Module):
         return f"the {name} likelihood"
 
 
+def exponential_family_table(eta: Tensor, at_zero: Tensor, x: Tensor) -> Tensor:
+    """sum over pixels of x * eta + log p(0), for images (B, C, H, W) and parameters (G, C, H, W): (G, B)."""
+    return torch.addmm(at_zero.flatten(1).sum(1, keepdim=True), eta.flatten(1), x.flatten(1).T)
+
+
 class BernoulliLikelihood(Likelihood):
     """Pixels in {0, 1}; decoder outputs are logits. Grey pixels are probabilities to binarise by, not targets."""
 
     browser_function = "sigmoid"
+    exponential_family = True
 
     def distribution(self, outputs: Tensor) -> Distribution:
         return Bernoulli(logits=outputs)
+
+    @torch.no_grad()
+    def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
+        return exponential_family_table(outputs, -F.softplus(outputs), x)
 
     def image(self, outputs: Tensor) -> Tensor:
         return torch.sigmoid(outputs)
@@ -140,11 +164,17 @@ class ContinuousBernoulliLikelihood(Likelihood):
     """
 
     browser_function = "sigmoid"
+    exponential_family = True
     limit = math.log((1 - LAMBDA_MIN) / LAMBDA_MIN)
     protocol = "lambda in [1e-4, 1 - 1e-4]"
 
     def distribution(self, outputs: Tensor) -> ContinuousBernoulli:
         return ContinuousBernoulli(outputs, limit=self.limit)
+
+    @torch.no_grad()
+    def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
+        p = self.distribution(outputs)
+        return exponential_family_table(p.logits, p.log_prob(torch.zeros_like(outputs)), x)
 
     def image(self, outputs: Tensor) -> Tensor:
         return self.distribution(outputs).probs
@@ -185,6 +215,13 @@ class LocationScaleLikelihood(Likelihood):
 
 class GaussianLikelihood(LocationScaleLikelihood):
     family = Normal
+    exponential_family = True
+
+    @torch.no_grad()
+    def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
+        at_zero = self.distribution(outputs).log_prob(torch.zeros_like(outputs))
+        squares = x.flatten(1).square().sum(1) / (2 * self.sigma**2)
+        return exponential_family_table(outputs / self.sigma**2, at_zero, x) - squares
 
 
 class LaplaceLikelihood(LocationScaleLikelihood):

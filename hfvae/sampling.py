@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from functools import singledispatch
 
+import numpy as np
 import torch
 from torch import Generator, Size, Tensor
 from torch.distributions import (
@@ -23,6 +24,12 @@ from torch.distributions import (
 )
 
 MOMENT_SAMPLES = 4096
+
+
+def seeded_generator(*key: int) -> Generator:
+    """A generator on the CPU whose stream depends on all of these integers, as on a seed and a place."""
+    sequence = np.random.SeedSequence([part % 2**64 for part in key])  # which takes no negative ones
+    return Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
 
 @singledispatch

@@ -71,6 +71,26 @@ def test_only_training_images_are_rotated_each_by_its_own_angle(mnist_dir: Path)
     assert torch.equal(still[:100], plain)
 
 
+@pytest.mark.mnist
+@pytest.mark.parametrize("options", [{"binarize": "dynamic"}, {"dequantize": True}], ids=str)
+def test_noise_depends_on_seed_and_image_alone(mnist_dir: Path, options: dict[str, Any]) -> None:
+    passes = []
+    for size in (64, 50, 1000):
+        module = MNISTDataModule(mnist_dir, batch_size=size, **options)
+        module.setup("test")
+        passes.append(torch.cat([x for x, _ in module.test_dataloader()]))
+    for other in passes[1:]:
+        assert torch.equal(passes[0], other)
+    test_set = module.test_set
+    some, _ = test_set.__getitems__([9999, 3, 777, -1])
+    assert torch.equal(some, passes[0][[9999, 3, 777, 9999]])
+    with pytest.raises(IndexError):
+        test_set[10_000]
+    module = MNISTDataModule(mnist_dir, seed=-1, **options)
+    module.setup("test")
+    assert not torch.equal(module.test_set[3][0], passes[0][3])
+
+
 def test_rotation_turns_around_the_centre() -> None:
     dot = torch.zeros(400, 1, 28, 28)
     dot[:, :, 4, 13:15] = 1

@@ -7,21 +7,29 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, classifier, evaluation
+import hfvae.evaluation.bounds
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, classifier
 from hfvae.cli.classifier import MIN_ACCURACY
+from hfvae.cli.metrics import standard_error
 from hfvae.evaluation import (
     Encoded,
+    NotConverged,
     active_units,
+    clear_draws,
     encode_dataset,
+    frechet_distance,
     image_bounds,
+    image_nll,
     importance_weighted_nll,
-    inception_score,
+    inception_terms,
     knn_accuracy,
     linear_probe_accuracy,
-    mean_nll,
+    precision_and_recall,
     principal_axes,
-    reconstruction_error,
+    quadrature_nll,
+    reconstruction_errors,
 )
+from hfvae.likelihoods import LIKELIHOODS, Likelihood
 
 SIDE, LATENTS, SIGMA = 3, 2, 0.5
 
@@ -77,7 +85,7 @@ def test_nll_tightens_from_the_elbo_on() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 21, 10**6])
 def test_nll_does_not_depend_on_how_it_is_chunked(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(evaluation._DECODES_AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(hfvae.evaluation.bounds._DECODES_AT_ONCE, "cpu", at_once)
     vae, marginal = linear_gaussian()
     x = marginal.sample((3,))
     nll = importance_weighted_nll(vae, x.view(3, 1, SIDE, SIDE), 1000, torch.Generator().manual_seed(0))
@@ -87,19 +95,80 @@ def test_nll_does_not_depend_on_how_it_is_chunked(at_once: int, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kind", [DenseVAE, ConvVAE])
-def test_means_over_a_loader(kind: type[VAE]) -> None:
+def test_figures_do_not_depend_on_the_batches(kind: type[VAE]) -> None:
     vae = kind(hidden_features=[8], latent_dim=2)
-    x = torch.rand(10, 1, 28, 28)
-    loader = [(x[:4], torch.zeros(4)), (x[4:], torch.zeros(6))]
-    bound = image_bounds(vae, loader, seed=1).mean()
-    assert bound.elbo.item() == pytest.approx(-(bound.rate + bound.distortion).item())
-    assert bound.rate.item() == pytest.approx(vae.elbo(x).rate.mean().item(), rel=1e-5)
-    assert image_bounds(vae, loader, seed=1).mean() == bound
-    assert mean_nll(vae, loader, 3).item() < -bound.elbo.item() + 1
+    x = torch.rand(150, 1, 28, 28)
+    bounds, nlls, errors = [], [], []
+    for size in (64, 50, 7, 150):
+        loader = [(part, torch.zeros(len(part))) for part in x.split(size)]
+        bounds.append(image_bounds(vae, loader, seed=1))
+        nlls.append(image_nll(vae, loader, 3, seed=1))
+        errors.append(reconstruction_errors(vae, loader))
+    for figures in (nlls, errors, *zip(*bounds, strict=True)):
+        assert figures[0].shape == (150,)
+        for other in figures[1:]:
+            torch.testing.assert_close(figures[0], other, rtol=1e-5, atol=1e-5)
+    terms = bounds[0]
+    torch.testing.assert_close(terms.elbo, -(terms.rate + terms.distortion), rtol=1e-5, atol=1e-5)
+    assert not torch.equal(image_bounds(vae, loader, seed=2).elbo, terms.elbo)
+    assert nlls[0].mean() < -terms.elbo.mean() + 1
     error = (vae.decode_image(vae.encode(x).mean) - x).square().mean().item()
-    assert reconstruction_error(vae, loader) == pytest.approx(error, rel=1e-5)
+    assert errors[0].mean().item() == pytest.approx(error, rel=1e-5)
     with pytest.raises(ValueError, match="no batch"):
         image_bounds(vae, [])
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2])
+@pytest.mark.parametrize("likelihood_type", LIKELIHOODS)
+def test_the_table_of_log_likelihoods(likelihood_type: str, latent_dim: int) -> None:
+    vae = DenseVAE([6], latent_dim, likelihood_type, image_shape=(1, 4, 4)).double()
+    x = torch.rand(5, 1, 4, 4, dtype=torch.float64)
+    x = x.round() if likelihood_type == "Bernoulli" else x
+    outputs = 3 * vae.decoder_outputs(torch.randn(7, latent_dim, dtype=torch.float64))
+    table = vae.likelihood.log_prob_table(outputs, x)
+    torch.testing.assert_close(table, torch.stack([vae.likelihood(outputs).log_prob(image) for image in x], 1))
+    torch.testing.assert_close(Likelihood.log_prob_table(vae.likelihood, outputs, x), table)
+
+
+def test_quadrature_of_a_model_known_in_closed_form() -> None:
+    vae, marginal = linear_gaussian()
+    x = marginal.sample((600,))
+    nll, points = quadrature_nll(vae, x.view(-1, 1, SIDE, SIDE))
+    torch.testing.assert_close(nll, -marginal.log_prob(x).double(), atol=1e-4, rtol=0)
+    assert points <= 256
+    far = 8 * marginal.sample((20,))  # beyond the first grid's border
+    nll, _ = quadrature_nll(vae, far.view(-1, 1, SIDE, SIDE))
+    torch.testing.assert_close(nll, -marginal.log_prob(far).double(), atol=1e-3, rtol=1e-5)
+    with pytest.raises(ValueError, match="at most 2 latents"):
+        quadrature_nll(DenseVAE([4], 3), torch.rand(1, 1, 28, 28))
+
+
+def test_quadrature_says_that_a_grid_is_too_coarse() -> None:
+    vae, marginal = linear_gaussian()
+    with torch.no_grad():
+        vae.decoder[0][0].weight.mul_(3000)  # a posterior far narrower than the finest grid
+    with pytest.raises(NotConverged, match="points along each axis"):
+        quadrature_nll(vae, marginal.sample((3,)).view(-1, 1, SIDE, SIDE))
+
+
+def test_scores_of_draws() -> None:
+    real = torch.randn(3000, 4) * torch.tensor([1.0, 2.0, 0.5, 1.0])
+    assert frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
+    moved = frechet_distance(3 + 2 * torch.randn(20_000, 4), torch.randn(20_000, 4))
+    assert moved == pytest.approx(4 * 9 + 4 * 1, rel=0.03), "known for two Gaussians"
+    assert precision_and_recall(real, real) == (1, 1)
+    precision, recall = precision_and_recall(real[:1500] * 0.1, real[1500:])
+    assert precision > 0.99
+    assert recall < 0.2
+    assert precision_and_recall(real[:1500] + 50, real[1500:]) == (0, 0)
+    sure = torch.tensor([[0.96, 0.04], [0.05, 0.95], [0.6, 0.4]], dtype=torch.float64)
+    assert clear_draws(sure).tolist() == [True, True, False]
+
+
+def test_standard_errors() -> None:
+    means = torch.randn(2000, 400).mean(1)
+    assert standard_error(torch.randn(400)) == pytest.approx(means.std().item(), rel=0.2)
+    assert standard_error(torch.ones(1)) is None
 
 
 def test_active_units() -> None:
@@ -143,6 +212,10 @@ def test_probes_on_separable_and_on_random_codes() -> None:
         assert accuracy(mixed, Encoded(torch.randn(600, 3), labels)) < 0.5
 
 
+def inception_score(probabilities: Tensor) -> float:
+    return inception_terms(probabilities).mean().exp().item()
+
+
 def test_inception_score() -> None:
     sure = torch.eye(10, dtype=torch.float64).repeat(20, 1)
     assert inception_score(sure) == pytest.approx(10)
@@ -158,7 +231,10 @@ def test_the_judge_knows_its_digits(mnist: MNISTDataModule) -> None:
     judge = classifier.load()
     verdicts, labels = [], []
     for x, y in mnist.test_dataloader():
-        verdicts.append(classifier.probabilities(judge, x))
+        features = classifier.features(judge, x)
+        assert features.shape == (len(x), 128)
+        torch.testing.assert_close(classifier.probabilities(judge, features), judge(x).detach().double().softmax(1))
+        verdicts.append(classifier.probabilities(judge, features))
         labels.append(y)
     right = torch.cat(verdicts).argmax(1) == torch.cat(labels)
     assert right.double().mean() >= MIN_ACCURACY

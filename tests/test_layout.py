@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "priors": {"arguments", "flows"},
     "posteriors": {"arguments"},
     "hub": {"datasets"},
-    "data": {"datasets"},
+    "data": {"datasets", "sampling"},
     "models": {"arguments", "datasets", "hub", "likelihoods", "networks", "posteriors", "priors", "sampling"},
     "zoo": {"models"},
     "inference": {"models", "sampling"},

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..classifier import WEIGHTS, build, probabilities
+from ..classifier import WEIGHTS, build, features, probabilities
 from ..data import Batch, MNISTDataModule
 from ..training.hardware import keep_freed_memory
 
@@ -42,9 +42,9 @@ def train(data: MNISTDataModule, epochs: int) -> nn.Sequential:
     return classifier.eval()
 
 
-def accuracy(classifier: nn.Module, loader: DataLoader[Batch]) -> float:
+def accuracy(classifier: nn.Sequential, loader: DataLoader[Batch]) -> float:
     """Share of the images whose most probable class is their own."""
-    right = torch.cat([probabilities(classifier, x).argmax(1) == y for x, y in loader])
+    right = torch.cat([probabilities(classifier, features(classifier, x)).argmax(1) == y for x, y in loader])
     return right.double().mean().item()
 
 

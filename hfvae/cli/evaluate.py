@@ -14,25 +14,20 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import classifier, evaluation, hub, plots
+from .. import evaluation, hub, plots
 from ..data import MNISTDataModule
 from ..inference import evaluating, generate, reconstruct
-from ..models import VAE, ELBOTerms
+from ..models import VAE
 from ..sampling import moments
 from ..training.hardware import keep_freed_memory
 from ..version import __version__
 from ..zoo import pick_device
-from . import add_extension_option, import_extensions
-
-NEIGHBOURS = 15
-SAMPLES, BATCH = 10_000, 500
-NATS = "nats per image"
+from . import add_extension_option, import_extensions, metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,10 +71,13 @@ def evaluate(options: argparse.Namespace) -> Path:
     data = evaluation_data(vae, options.data_dir, options.seed)
     test = evaluation.encode_dataset(vae, data.test_dataloader())
     terms = evaluation.image_bounds(vae, data.test_dataloader(), options.seed)
-    metrics = measure(vae, data, test, terms, options)
-    for metric in metrics.values():
-        if isinstance(metric["value"], int | float):
-            print(f"{metric['name']:32} {metric['value']:10.4f} {metric['unit']}")
+    measured = metrics.measure(
+        vae, data, test, terms, samples=options.num_samples, halved=options.nll_precision == "bf16", seed=options.seed
+    )
+    for figure in measured.values():
+        if isinstance(figure["value"], int | float):
+            error = f"± {figure['standard_error']:.4f}" if "standard_error" in figure else ""
+            print(f"{figure['name']:32} {figure['value']:10.4f} {error:9} {figure['unit']}")
     if folder != source.folder:
         vae.save_pretrained(folder)
     hub.write_latents(folder, hub.Latents(test.codes, test.labels, terms.elbo))
@@ -89,7 +87,7 @@ def evaluate(options: argparse.Namespace) -> Path:
         "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
         "seed": options.seed,
         "versions": {"hfvae": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "metrics": metrics,
+        "metrics": measured,
     }
     hub.write_json(folder / hub.METRICS, record)
     draw_figures(vae, data, test, folder / hub.FIGURES)
@@ -112,102 +110,6 @@ def evaluation_data(vae: VAE, data_dir: str | None, seed: int) -> MNISTDataModul
     data.prepare_data()
     data.setup()
     return data
-
-
-def measure(
-    vae: VAE,
-    data: MNISTDataModule,
-    test: evaluation.Encoded,
-    terms: ELBOTerms,
-    options: argparse.Namespace,
-) -> dict[str, dict[str, Any]]:
-    """Every figure with its unit and protocol; a figure that this model does not have is None, with the reason."""
-    loader = data.test_dataloader()
-    images, pixels = f"{len(test.labels):,} test images", data.record.pixels.protocol
-    likelihood = ", ".join(part for part in (images, pixels, vae.likelihood.protocol, f"seed {options.seed}") if part)
-    codes = f"posterior means of {images} ({pixels})"
-    one_draw = f"{likelihood}, one posterior draw an image"
-    exact = evaluation.rate_is_exact(vae, next(iter(loader))[0])
-    rate = f"KL(q(z|x) || p(z)) in closed form; {likelihood}" if exact else f"log q(z|x) - log p(z); {one_draw}"
-    mean = terms.mean()
-
-    return {
-        "elbo": metric("ELBO", mean.elbo.item(), NATS, one_draw),
-        "rate": metric("Rate", mean.rate.item(), NATS, rate),
-        "distortion": metric("Distortion", mean.distortion.item(), NATS, one_draw),
-        "nll": measure_nll(vae, data, likelihood, options),
-        "active_units": metric(
-            "Active units",
-            int(evaluation.active_units(test.codes).sum()),
-            f"of {vae.latent_dim}",
-            f"variance of the mean above {evaluation.ACTIVE_VARIANCE}; {codes}",
-        ),
-        "latent_kl": metric(
-            "KL of each latent",
-            None if test.latent_kl is None else test.latent_kl.tolist(),
-            NATS,
-            codes if test.latent_kl is not None else "posterior or prior do not factorise over the latents",
-        ),
-        **measure_classes(vae, data, test, codes),
-        "inception_score": measure_inception_score(vae, options.seed),
-        "reconstruction_mse": metric(
-            "Reconstruction error",
-            evaluation.reconstruction_error(vae, loader),
-            "mean squared, a pixel",
-            f"decoded image of the posterior mean against {images} ({pixels})",
-        ),
-    }
-
-
-def metric(name: str, value: float | list[float] | None, unit: str, protocol: str) -> dict[str, Any]:
-    """An entry of metrics.json."""
-    return {"name": name, "value": value, "unit": unit, "protocol": protocol}
-
-
-def measure_nll(vae: VAE, data: MNISTDataModule, likelihood: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The importance-weighted NLL of the test images."""
-    halved = options.nll_precision == "bf16"
-    with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
-        nll = evaluation.mean_nll(vae, data.test_dataloader(), options.num_samples, options.seed)
-    weighted = f"importance-weighted, {options.num_samples} samples an image"
-    return metric("NLL", nll.item(), NATS, f"{likelihood}, {weighted}" + (", networks in bfloat16" if halved else ""))
-
-
-def measure_classes(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, codes: str) -> dict[str, dict[str, Any]]:
-    """How well the classes can be told from the codes."""
-    train = evaluation.encode_dataset(vae, data.plain_train_dataloader())
-    count = len(train.labels)
-    if len(train.labels.unique()) < 2 or count < NEIGHBOURS:
-        reason = f"{count:,} training images of {len(train.labels.unique())} classes do not suffice"
-        names = {"knn_accuracy": f"{NEIGHBOURS}-NN accuracy", "probe_accuracy": "Linear-probe accuracy"}
-        return {key: metric(name, None, "", reason) for key, name in names.items()}
-    return {
-        "knn_accuracy": metric(
-            f"{NEIGHBOURS}-NN accuracy",
-            evaluation.knn_accuracy(train, test, NEIGHBOURS),
-            "",
-            f"{codes}, {count:,} training codes as neighbours",
-        ),
-        "probe_accuracy": metric(
-            "Linear-probe accuracy",
-            evaluation.linear_probe_accuracy(train, test),
-            "",
-            f"logistic regression on {count:,} standardised training codes; {codes}",
-        ),
-    }
-
-
-def measure_inception_score(vae: VAE, seed: int) -> dict[str, Any]:
-    """The inception score of decoded prior draws, where there is a classifier of the data set."""
-    dataset, name = vae.training_data.dataset, "Inception score"
-    if dataset.classifier is None:
-        return metric(name, None, "", f"there is no classifier of {dataset.name} to judge samples")
-    judge = classifier.load(classifier.WEIGHTS.with_name(dataset.classifier))
-    generator = torch.Generator().manual_seed(seed)
-    batches = (generate(vae, BATCH, generator=generator) for _ in range(SAMPLES // BATCH))
-    score = evaluation.inception_score(torch.cat([classifier.probabilities(judge, batch) for batch in batches]))
-    drawn = f"decoded images of {SAMPLES:,} draws from the prior, seed {seed}"
-    return metric(name, score, f"of {len(dataset.class_names)}", f"{drawn}, judged by {dataset.classifier}")
 
 
 def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, folder: Path) -> None:

@@ -13,12 +13,12 @@ from ..models import VAE
 from .hardware import multiplies_bfloat16
 
 
-def adam(vae: VAE, learning_rate: float, clipped: bool = False) -> Optimizer:
-    """Adam (Kingma & Ba 2015); Lightning cannot clip gradients (`clipped`) for a fused optimizer."""
-    return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=not clipped)
+def adam(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:
+    """Adam (Kingma & Ba 2015); not `fused` where scaled gradients must be unscaled before they are clipped."""
+    return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=fused)
 
 
-def muon(vae: VAE, learning_rate: float, clipped: bool = False) -> Optimizer:  # noqa: ARG001
+def muon(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:  # noqa: ARG001
     """Muon for the hidden layers' weights; Adam (Nesterov's) at half the rate for biases and the layers at the ends."""
     from timm.optim import muon as timm_muon  # the import takes a second or two
 

@@ -99,7 +99,7 @@ class Bare:
         self.vae = vae.to(memory_format=memory_format)
         self.batches = batches
         self.dtype = dtype
-        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, False)
+        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, True)
         self.images(3)
 
     def images(self, steps: int) -> int:

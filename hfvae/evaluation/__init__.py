@@ -1,0 +1,39 @@
+"""How good is a model? Its likelihood of images, what its codes tell, and what its draws look like."""
+
+from .bounds import image_bounds, image_nll, importance_weighted_nll, rate_is_exact, reconstruction_errors
+from .codes import (
+    ACTIVE_VARIANCE,
+    Encoded,
+    PrincipalAxes,
+    active_units,
+    encode_dataset,
+    knn_accuracy,
+    linear_probe_accuracy,
+    principal_axes,
+)
+from .draws import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
+from .quadrature import MAX_LATENTS, NotConverged, quadrature_nll
+
+__all__ = [
+    "ACTIVE_VARIANCE",
+    "CLEAR",
+    "MAX_LATENTS",
+    "Encoded",
+    "NotConverged",
+    "PrincipalAxes",
+    "active_units",
+    "clear_draws",
+    "encode_dataset",
+    "frechet_distance",
+    "image_bounds",
+    "image_nll",
+    "importance_weighted_nll",
+    "inception_terms",
+    "knn_accuracy",
+    "linear_probe_accuracy",
+    "precision_and_recall",
+    "principal_axes",
+    "quadrature_nll",
+    "rate_is_exact",
+    "reconstruction_errors",
+]
