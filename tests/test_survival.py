@@ -27,7 +27,12 @@ from hfvae import VAE, hub
 from hfvae.hub import card, layout
 
 KILLS = int(os.environ.get("HFVAE_KILLS", "2"))
-PLAIN = ["--trainer.callbacks=null", "--model.optimizer=adam"]
+PLAIN = [
+    "--trainer.callbacks=null",
+    "--model.optimizer=adam",
+    "--model.vae.init_args.prior_type=Flow",
+    '--model.vae.init_args.prior_options={"blocks": 2, "features": 16}',
+]
 
 
 class Poison(Callback):
@@ -125,7 +130,7 @@ def results(root: Path) -> dict[str, Any]:
 
 @pytest.mark.mnist
 @pytest.mark.timeout(120 + 40 * KILLS)
-@pytest.mark.parametrize("settings", [[], PLAIN], ids=["muon, averaged", "adam"])
+@pytest.mark.parametrize("settings", [[], PLAIN], ids=["muon, averaged", "adam, learned prior"])
 def test_killed_and_resumed_is_the_same_run(settings: list[str], mnist_dir: Path, tmp_path: Path) -> None:
     started = time.monotonic()
     finish(start(mnist_dir, tmp_path / "whole", *settings))
