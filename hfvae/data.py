@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import struct
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
-from torchvision import datasets as torchvision_datasets
 
-from .datasets import DATASETS, DEFAULT_DATASET, Pixels, TrainingData, find_dataset
-from .datasets import Dataset as DatasetRecord
+from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
+from .readers import READERS, IDXFiles, Images, Reader
 from .sampling import seeded_generator
 
 Batch = tuple[Tensor, Tensor]
@@ -27,105 +23,6 @@ NOISE_BLOCK = 256
 """Images whose noise is drawn at once."""
 VALIDATION_SHARE = 6
 """The training images divided by this are kept for validation: 10,000 of MNIST's 60,000."""
-
-
-class Images(NamedTuple):
-    """A data set in memory."""
-
-    levels: Tensor
-    """Grey levels (N, C, H, W) uint8."""
-    targets: Tensor
-    """Indices into the class names, (N,) int64."""
-
-
-Reader = Callable[[Path, bool], Images]
-"""Reads a data set's training (True) or test images (False) from the folder `data_dir`."""
-
-
-class IDXFiles:
-    """A data set that torchvision keeps as four IDX files, read through torchvision's own class.
-
-    Args:
-        record: the data set.
-        kind: the class.
-        first_label: the label of the first class.
-        options: of the class, as ``split``.
-    """
-
-    def __init__(
-        self, record: DatasetRecord, kind: type[torchvision_datasets.MNIST], first_label: int = 0, **options: Any
-    ) -> None:
-        self.record = record
-        self.kind = kind
-        self.first_label = first_label
-        self.options = options
-
-    def __call__(self, data_dir: Path, train: bool) -> Images:
-        source = self.kind(data_dir, train=train, **self.options)
-        levels = source.data.transpose(1, 2) if self.record.transposed else source.data
-        return Images(levels.unsqueeze(1).contiguous(), source.targets - self.first_label)
-
-    def folder(self, data_dir: Path) -> Path:
-        """Where the files are."""
-        return data_dir / self.kind.__name__ / "raw"
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the files."""
-        split = self.options.get("split")
-        parts = [f"emnist-{split}-{part}" for part in ("train", "test")] if split else ["train", "t10k"]
-        return [f"{part}-{kind}" for part in parts for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-
-    def complete(self, data_dir: Path) -> bool:
-        """Whether the files are there.
-
-        Raises:
-            ValueError: a file has not the size that its header says.
-        """
-        paths = [self.folder(data_dir) / name for name in self.names]
-        if not all(path.is_file() for path in paths):
-            return False
-        for path in paths:
-            size, expected = path.stat().st_size, _idx_size(path)
-            if size != expected:
-                raise ValueError(
-                    f"{path} has {size} bytes and {self.kind.__name__}'s has {expected}: "
-                    "delete it, and it is downloaded again"
-                )
-        return True
-
-    def download(self, data_dir: Path) -> None:
-        """Download into a temporary folder beside the final one and move only whole files."""
-        target = self.folder(data_dir)
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
-            self.kind(scratch, train=True, download=True, **self.options)
-            for name in self.names:
-                shutil.move(self.folder(Path(scratch)) / name, target / name)
-
-
-def _idx_size(path: Path) -> int:
-    """The size in bytes that an IDX file's header says; 0 if it has no whole header."""
-    with path.open("rb") as file:
-        start = file.read(4)
-        dimensions = start[3] if len(start) == 4 else 0
-        sizes = file.read(4 * dimensions)
-    if not dimensions or len(sizes) < 4 * dimensions:
-        return 0
-    return 4 + len(sizes) + math.prod(struct.unpack(f">{dimensions}I", sizes))
-
-
-READERS: dict[str, Reader] = {
-    files.record.name: files
-    for files in (
-        IDXFiles(DATASETS["MNIST"], torchvision_datasets.MNIST),
-        IDXFiles(DATASETS["FashionMNIST"], torchvision_datasets.FashionMNIST),
-        IDXFiles(DATASETS["KMNIST"], torchvision_datasets.KMNIST),
-        IDXFiles(DATASETS["EMNIST-letters"], torchvision_datasets.EMNIST, first_label=1, split="letters"),
-        IDXFiles(DATASETS["EMNIST-balanced"], torchvision_datasets.EMNIST, split="balanced"),
-    )
-}
-"""How each data set in `hfvae.datasets.DATASETS` is read."""
 
 
 class ImageTensors(Dataset[Batch]):
@@ -265,7 +162,7 @@ class MNISTDataModule(lightning.LightningDataModule):
 
         Raises:
             FileNotFoundError: it is not there and cannot be downloaded.
-            ValueError: a file of the wrong size lies in its place.
+            ValueError: a file that is none of its own lies in its place.
         """
         if not isinstance(self._reader, IDXFiles) or self._reader.complete(self.data_dir):
             return
@@ -280,14 +177,14 @@ class MNISTDataModule(lightning.LightningDataModule):
         if isinstance(reader, IDXFiles) and not reader.complete(self.data_dir):
             raise FileNotFoundError(self._advice("is not there", reader))
         if stage in (None, "fit", "validate"):
-            images = reader(self.data_dir, True)
+            images = self._read(reader, train=True)
             count = len(images.targets)
             order = torch.randperm(count, generator=Generator().manual_seed(self.seed))
             train, val = order.tensor_split([count - count // VALIDATION_SHARE])
             self.train_set = self._part(images, train, rotation=self.rotation)
             self.val_set = self._part(images, val, noise_seed=self.seed)
         if stage in (None, "test", "predict"):
-            images = reader(self.data_dir, False)
+            images = self._read(reader, train=False)
             self.test_set = self._part(images, torch.arange(len(images.targets)), noise_seed=self.seed)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -314,6 +211,28 @@ class MNISTDataModule(lightning.LightningDataModule):
         if name not in READERS:
             raise ValueError(f"hfvae.data.READERS has no reader of {name}: add a function that reads its images")
         return READERS[name]
+
+    def _read(self, reader: Reader, *, train: bool) -> Images:
+        """The training or test images, as far as their record tells what they must be.
+
+        Raises:
+            ValueError: images of another shape or type, or labels that no class has.
+        """
+        record = self.record.dataset
+        images, part = reader(self.data_dir, train), "training" if train else "test"
+        levels, targets = images
+        if levels.dtype != torch.uint8 or levels.shape[1:] != record.image_shape or levels.shape[:1] != targets.shape:
+            raise ValueError(
+                f"{record.name}'s {part} images must be uint8 of shape (N, {', '.join(map(str, record.image_shape))}) "
+                f"with N labels, got {levels.dtype} of shape {tuple(levels.shape)} with labels {tuple(targets.shape)}"
+            )
+        classes = len(record.class_names)
+        if len(targets) and classes and not 0 <= int(targets.min()) <= int(targets.max()) < classes:
+            raise ValueError(
+                f"{record.name}'s {part} labels must be 0 to {classes - 1}, one for each class; "
+                f"got {int(targets.min())} to {int(targets.max())}"
+            )
+        return images
 
     def _part(self, images: Images, indices: Tensor, **options: Any) -> ImageTensors:
         return ImageTensors(images, indices, self.record.pixels, self.record.dataset.class_names, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from hfvae import MNISTDataModule
-from hfvae.data import Images, ImageTensors, rotate
-from hfvae.datasets import Pixels
+from hfvae.data import READERS, Images, ImageTensors, rotate
+from hfvae.datasets import DATASETS, Dataset, Pixels
 
 
 def first_batch(data_dir: Path, part: str = "test", **options: Any) -> torch.Tensor:
@@ -184,6 +185,56 @@ def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -
     for attempt in (MNISTDataModule(tmp_path).prepare_data, MNISTDataModule(tmp_path).setup):
         with pytest.raises(ValueError, match="has 1000000 bytes and MNIST's has 47040016: delete it"):
             attempt()
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize(
+    ("name", "place", "wrong", "sentence"),
+    [
+        ("train-images-idx3-ubyte", 3, 1, "is no IDX file of bytes in 3 dimensions .it begins with 00000801"),
+        ("train-labels-idx1-ubyte", 2, 13, "is no IDX file of bytes in 1 dimensions"),
+        ("t10k-images-idx3-ubyte", 7, 1, "has 7840016 bytes and MNIST's has"),
+        ("t10k-labels-idx1-ubyte", 100, 11, "labels must be 0 to 9, one for each class; got 0 to 11"),
+    ],
+)
+def test_files_that_are_not_mnists(
+    name: str, place: int, wrong: int, sentence: str, mnist_dir: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for source in (mnist_dir / "MNIST" / "raw").glob("*ubyte"):
+        (folder / source.name).write_bytes(source.read_bytes())
+    content = bytearray((folder / name).read_bytes())
+    content[place] = wrong
+    (folder / name).write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=sentence):
+            MNISTDataModule(tmp_path).setup()
+
+
+@pytest.mark.mnist
+def test_another_file_than_the_published_one_is_said(mnist_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(mnist_dir / "MNIST", tmp_path / "MNIST", copy_function=shutil.copyfile)
+    path = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 255
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="t10k-images-idx3-ubyte is not the published file"):
+        MNISTDataModule(tmp_path).setup()
+
+
+def test_a_reader_that_does_not_keep_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = Dataset("mine", (1, 8, 8), ("cat", "dog"), item="animal")
+    monkeypatch.setitem(DATASETS, "mine", record)
+    for images in (
+        Images(torch.zeros(6, 1, 8, 9, dtype=torch.uint8), torch.zeros(6).long()),
+        Images(torch.zeros(6, 1, 8, 8), torch.zeros(6).long()),
+        Images(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), torch.zeros(5).long()),
+    ):
+        monkeypatch.setitem(READERS, "mine", lambda data_dir, train, images=images: images)
+        with pytest.raises(ValueError, match=r"must be uint8 of shape \(N, 1, 8, 8\) with N labels"):
+            MNISTDataModule(tmp_path, "mine").setup()
 
 
 def test_turned_white_stays_in_range() -> None:
