@@ -51,6 +51,7 @@ class Fault:
         cut_off: the connection is closed after so many bytes of the body, whatever length was announced.
         resized: the body is so many bytes longer, or shorter if negative, and announced so; thus GET belies HEAD.
         flipped_bit: one bit in the middle of the body is flipped.
+        announced: the length that the headers claim, whatever the body's.
     """
 
     slow: float = 0.0
@@ -62,6 +63,7 @@ class Fault:
     cut_off: int | None = None
     resized: int = 0
     flipped_bit: bool = False
+    announced: int | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class _Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
+    announced: int | None = None
 
 
 class _Refusal(Exception):
@@ -306,7 +309,7 @@ class HubServer:
         body = bytearray(answer.body.ljust(length, b"\0")[:length])
         if fault.flipped_bit and body:
             body[len(body) // 2] ^= 1
-        return replace(answer, body=bytes(body), cut=fault.cut_off)
+        return replace(answer, body=bytes(body), cut=fault.cut_off, announced=fault.announced)
 
     def _next_fault(self, line: str) -> Fault:
         for index, (pattern, fault, times) in enumerate(self._faults):
@@ -574,7 +577,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(answer.body) if answer.announced is None else answer.announced))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body[: answer.cut])

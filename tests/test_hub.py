@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,25 @@ def test_cards_in_the_box_name_their_weights_and_the_code_that_made_them(name: s
     for file in (hub.WEIGHTS, hub.LATENTS):
         assert f"| {file} | `{hub.sha256(folder / file)}` |" in written
     assert re.search(r"Code: commit [0-9a-f]{40}", written)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda weight: weight * torch.nan, "holds NaN or infinity"),
+        (lambda weight: weight / 0, "holds NaN or infinity"),
+        (lambda weight: weight.round().long(), "is torch.int64, not torch.float32"),
+        (lambda weight: weight.to(torch.complex64), "is torch.complex64, not torch.float32"),
+        (lambda weight: weight > 0, "is torch.bool, not torch.float32"),
+    ],
+    ids=["NaN", "infinity", "integers", "complex", "bool"],
+)
+def test_weights_that_are_no_finite_numbers(
+    spoil: Callable[[torch.Tensor], torch.Tensor], sentence: str, folder: Path
+) -> None:
+    weights = load_file(folder / hub.WEIGHTS)
+    name = next(iter(weights))
+    save_file({**weights, name: spoil(weights[name])}, folder / hub.WEIGHTS)
+    edit_config(folder, sha256="DELETE")
+    with pytest.raises(hub.WeightsError, match=sentence):
+        hfvae.load(folder, device="cpu")

@@ -152,6 +152,9 @@ def test_the_link_carries_model_and_point(app: App, person: Person, vaes: dict[s
         (f"?model={DENSE}&z=1,2,3", "it needs 2 numbers"),
         (f"?model={DENSE}&z=1e30,0", "it needs 2 numbers"),
         (f"?model={DENSE}&z=<script>,0", "it needs 2 numbers"),
+        (f"?model={DENSE}&z=1abc,0x10", "it needs 2 numbers"),
+        (f"?model={DENSE}&z=0x10,1", "it needs 2 numbers"),
+        (f"?model={DENSE}&z=1,", "it needs 2 numbers"),
     ],
 )
 def test_a_bad_link_is_said(app: App, browser: Any, query: str, said: str) -> None:

@@ -423,6 +423,25 @@ def test_a_pickle_is_never_read(published: HubServer, load: Run) -> None:
     assert not [request for request in published.requests if "pytorch_model.bin" in request]
 
 
+@pytest.mark.parametrize("announced", [30 << 20, 100 << 30], ids=["30 MiB", "100 GiB"])
+def test_more_bytes_than_the_config_allows_are_not_fetched(
+    announced: int, published: HubServer, load: Run, tmp_path: Path
+) -> None:
+    published.fail(".* /user/.*model.safetensors", Fault(announced=announced), times=None)
+    printed = load()
+    assert printed.startswith("DownloadError user/name"), printed
+    assert "model.safetensors" in printed
+    if announced < 50 << 30:  # else the client itself refuses
+        assert f"is announced with {announced:,} bytes, and one of its kind has at most" in printed
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and path.stat().st_size > 1 << 20]
+
+
+def test_a_large_file_for_a_small_model(published: HubServer, load: Run, tmp_path: Path) -> None:
+    published.put("user/large", {**published.files("user/name"), hub.WEIGHTS: bytes(20 << 20)})
+    assert "is announced with 20,971,520 bytes" in load("user/large")
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and path.stat().st_size > 1 << 20]
+
+
 def test_a_damaged_cache_entry_is_fetched_once_more(published: HubServer, load: Run, vae: VAE, tmp_path: Path) -> None:
     load()
     [blob] = (path for path in (tmp_path / "home").rglob("snapshots/*/model.safetensors"))

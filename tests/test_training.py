@@ -89,7 +89,7 @@ def run(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_a_run_leaves_logs_checkpoints_and_a_hub_folder(run: tuple[Path, str]) -> None:
     root, printed = run
     assert "Restored" not in printed, "there is no last checkpoint yet"
-    assert {path.name for path in root.iterdir()} == {"logs", "checkpoints", "pretrained"}
+    assert {path.name for path in root.iterdir()} == {".lock", "logs", "checkpoints", "pretrained"}
     assert {path.name for path in (root / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     for following in ("python app.py --model", "python train/evaluate.py --model"):
         assert f"{following} {root / 'pretrained'}" in printed
@@ -125,8 +125,21 @@ def test_resuming(run: tuple[Path, str], mnist_dir: Path, tmp_path: Path) -> Non
     assert steps == 15
 
 
+HOLD_LOCK = """
+import sys, time
+from pathlib import Path
+from hfvae.cli.fit import only_run_in
+with only_run_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
 @pytest.mark.mnist
-def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_run_leaves_a_usable_checkpoint(
+    stop: signal.Signals, status: int, mnist_dir: Path, tmp_path: Path
+) -> None:
     last = tmp_path / "checkpoints" / "last.ckpt"
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
@@ -142,12 +155,12 @@ def test_ctrl_c_leaves_a_usable_checkpoint(mnist_dir: Path, tmp_path: Path) -> N
                 time.sleep(0.1)
                 if last.exists():
                     break
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
             process.wait(60)
         finally:
             process.kill()
-    assert process.returncode == 1
-    assert f"Saved {last}" in (tmp_path / "output").read_text()
+    assert process.returncode == status
+    assert f"Saved {last}. Go on with the same command and --ckpt_path last" in (tmp_path / "output").read_text()
     vae = VAE.load_from_checkpoint(last)
     assert all(parameter.isfinite().all() for parameter in vae.parameters())
 
@@ -433,3 +446,62 @@ def test_a_foreign_or_hostile_checkpoint(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "hfvae": os.system}, path)
     with pytest.raises(hub.WeightsError, match="not a whole checkpoint"):
         VAE.load_from_checkpoint(path)
+
+
+@pytest.mark.mnist
+def test_damage_within_a_checkpoint_is_noticed(run: tuple[Path, str], tmp_path: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        shutil.copy(run[0] / "checkpoints" / name, tmp_path / name)
+    path = tmp_path / "last.ckpt"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(byte ^ 255 for byte in content[middle : middle + 400])
+    path.write_bytes(content)
+    with pytest.raises(hub.WeightsError, match=r"its part .* is damaged. The best model so far is in .*best.ckpt"):
+        script.checkpoint_to_resume("last", path)
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"global_step": -5}, "it counts -5 steps"),
+        ({"epoch": 10**9}, "1000000000 epochs"),
+        ({"global_step": "many"}, "it counts 'many' steps"),
+        ({"optimizer_states": []}, "its optimizer_states are empty"),
+        ({"loops": {}}, "its loops are empty"),
+        ({"loops": None}, "its loops are empty"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_no_training_wrote(
+    change: dict[str, Any], sentence: str, run: tuple[Path, str], tmp_path: Path
+) -> None:
+    content = torch.load(run[0] / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save({**content, **change}, tmp_path / "last.ckpt")
+    with pytest.raises(hub.WeightsError, match=sentence):
+        script.checkpoint_to_resume("last", tmp_path / "last.ckpt")
+    next(iter(content["state_dict"].values())).view(-1)[0] = math.nan
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(hub.WeightsError, match="its weights hold NaN or infinity"):
+        script.checkpoint_to_resume("last", tmp_path / "last.ckpt")
+
+
+@pytest.mark.mnist
+@in_this_process
+def test_two_runs_in_one_folder(fit_here: Callable[..., None], tmp_path: Path) -> None:
+    with script.only_run_in(tmp_path), pytest.raises(SystemExit, match=f"Another run is writing to {tmp_path}"):
+        fit_here(*short(tmp_path))
+    assert not (tmp_path / "checkpoints").exists()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(SystemExit), script.only_run_in(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    with script.only_run_in(tmp_path):
+        pass

@@ -12,19 +12,23 @@ All that a run writes is under --trainer.default_root_dir (runs/<recipe>): logs/
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from .. import evaluation, hub
 from ..data import MNISTDataModule
@@ -33,6 +37,7 @@ from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt,
 from ..training.hardware import keep_freed_memory, multiplies_bfloat16
 from . import REPOSITORY, import_extensions
 
+LOCK = ".lock"
 DEFAULT_RECIPE = "configs/mnist_dense.yaml"
 
 
@@ -148,14 +153,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
         sys.exit(str(error))
     try:
-        resumed = cli.resumed.path if cli.resumed else None
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
-        if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-            export(cli, shlex.join(["python", "train/fit.py", *given]))
+        with only_run_in(cli.root):
+            resumed = cli.resumed.path if cli.resumed else None
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
+            if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
+                export(cli, shlex.join(["python", "train/fit.py", *given]))
+    except SIGTERMException:  # a scheduler's; Lightning would end with success
+        sys.exit(128 + signal.SIGTERM)
     except (Diverged, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")
+
+
+@contextmanager
+def only_run_in(root: Path) -> Iterator[None]:
+    """Keep other runs out of the folder, of which each would overwrite the other's files, until this one ends.
+
+    The operating system releases the lock of a process that is killed. One process of a run holds it.
+
+    Raises:
+        SystemExit: another run is writing there.
+    """
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        yield
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        sys.exit(f"Another run is writing to {root}: wait for its end, or set another --trainer.default_root_dir")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @rank_zero_only

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,8 @@ class Checkpoint(NamedTuple):
     weights: dict[str, Tensor]
     step: int
     """Optimizer steps done."""
+    epoch: int
+    """The epoch that it was saved in."""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -43,6 +47,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/"
         )
     try:
+        _require_whole(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         described, state = content[CHECKPOINT_KEY], content["state_dict"]
         weights = {
@@ -51,8 +56,40 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             if name.startswith(CHECKPOINT_PREFIX)
         }
         arguments, data = dict(described["arguments"]), described.get("data")
-        return Checkpoint(path, described["model_class"], arguments, data, weights, content["global_step"])
+        step, epoch = _progress(content)
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise ValueError("its weights hold NaN or infinity")
+        return Checkpoint(path, described["model_class"], arguments, data, weights, step, epoch)
     except Exception as error:  # torch.load raises anything for truncated, foreign and hostile files
+        best = path.with_name("best.ckpt")
+        way_back = f". The best model so far is in {best}" if best.is_file() and best != path else ""
         raise WeightsError(
-            f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}"
+            f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}{way_back}"
         ) from error
+
+
+def _require_whole(path: Path) -> None:
+    """Compare the checksums that the zip file keeps of its parts, which torch.load does not.
+
+    Raises:
+        ValueError: a part is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
+
+
+def _progress(content: Mapping[str, Any]) -> tuple[int, int]:
+    """The steps and epochs done, and that there is what a training needs to go on.
+
+    Raises:
+        ValueError: counts that cannot be, or no state of optimizer, schedule or loop.
+    """
+    step, epoch = content["global_step"], content["epoch"]
+    if type(step) is not int or type(epoch) is not int or not 0 <= epoch <= max(step, 1) or step < 0:
+        raise ValueError(f"it counts {step!r} steps and {epoch!r} epochs")
+    for part in ("optimizer_states", "lr_schedulers", "loops"):
+        if not content[part]:
+            raise ValueError(f"its {part} are empty")
+    return step, epoch

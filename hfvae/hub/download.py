@@ -32,6 +32,10 @@ from .errors import ConfigError, DownloadError, HubError, NotFoundError, Weights
 from .layout import CONFIG, LATENTS, REPO_ID, WEIGHTS, Config, Latents, find_folder, read_config, sha256
 
 MAX_CODES = 100_000
+MAX_LATENTS_BYTES = 1 << 28
+"""Of a file of latent codes that is downloaded; 100,000 codes of 1,000 latents have 200 MB."""
+MAX_TEXT_BYTES = 1 << 20
+"""Of a config, card or figure that is downloaded."""
 _PAUSES = (0.5, 1.5)  # seconds before the second and the third attempt of a download
 _RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
 _TIMEOUT = 28.0  # seconds without a byte after which it is given up; the client's own retries may take 25
@@ -86,15 +90,15 @@ class ModelSource:
         """The data set and treatment of pixels that the model was trained on; None if the config does not say."""
         return parse_record(self.config().data, str(self))
 
-    def weights(self) -> dict[str, Tensor]:
-        """The weights, their checksum compared with the config's."""
-        return self._tensors(WEIGHTS)
+    def weights(self, most_bytes: int | None = None) -> dict[str, Tensor]:
+        """The weights, their checksum compared with the config's; no more than `most_bytes` are downloaded."""
+        return self._tensors(WEIGHTS, most_bytes)
 
     def latents(self) -> Latents:
         """The test set's latent codes, if they were written for these weights."""
         if not self.has_latents():
             raise NotFoundError(f"{self} has no latent codes of its present weights: train/evaluate.py writes them")
-        tensors = self._tensors(LATENTS)
+        tensors = self._tensors(LATENTS, MAX_LATENTS_BYTES)
         mean, labels = tensors.get("mean"), tensors.get("labels")
         if mean is None or labels is None or mean.ndim != 2 or labels.shape != mean.shape[:1]:
             raise WeightsError(f"{self}: {LATENTS} does not hold mean (N, latent_dim) and labels (N,)")
@@ -116,17 +120,17 @@ class ModelSource:
         """SHA-256 of the tensor files, as the config has them."""
         return self.config().checksums
 
-    def path(self, filename: str) -> Path:
-        """The file, fetched if need be."""
+    def path(self, filename: str, most_bytes: int | None = MAX_TEXT_BYTES) -> Path:
+        """The file, fetched if need be, unless it has more than `most_bytes` bytes."""
         if self.folder is None:
-            return self._download(filename)
+            return self._download(filename, most_bytes)
         path = self.folder / filename
         if not path.is_file():
             raise NotFoundError(f"{self.folder} has no {filename}: is it a folder that save_pretrained wrote?")
         return path
 
-    def _tensors(self, filename: str) -> dict[str, Tensor]:
-        path = self.path(filename)
+    def _tensors(self, filename: str, most_bytes: int | None) -> dict[str, Tensor]:
+        path = self.path(filename, most_bytes)
         expected = self.checksums().get(filename)
         if expected is not None and sha256(path) != expected:
             if self.folder is not None:
@@ -134,7 +138,7 @@ class ModelSource:
                     f"{path} is not the file that was saved: its SHA-256 differs from the one in {CONFIG}. "
                     "Copy or download it again"
                 )
-            path = self._download(filename, force_download=True)  # a damaged cache entry
+            path = self._download(filename, most_bytes, force_download=True)  # a damaged cache entry
             if sha256(path) != expected:
                 raise WeightsError(
                     f"{self}: {filename} arrived twice with a SHA-256 other than the one in its {CONFIG}. "
@@ -145,14 +149,20 @@ class ModelSource:
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{self}: {filename} is no readable safetensors file: {error}") from error
 
-    def _download(self, filename: str, **options: Any) -> Path:
+    def _download(self, filename: str, most_bytes: int | None, **options: Any) -> Path:
         options = {**self._options, "revision": self.revision, **options}
         started = time.monotonic()
         pauses = list(_PAUSES)
         while True:
             try:
-                return _fetch(self.name, filename, options, timeout=_TIMEOUT - (time.monotonic() - started))
-            except (HfHubHTTPError, httpx2.HTTPError, OSError, HFValidationError) as error:
+                timeout = _TIMEOUT - (time.monotonic() - started)
+                return _fetch(self.name, filename, options, timeout, most_bytes)
+            except _Oversized as error:
+                raise DownloadError(
+                    f"{self}: {filename} is announced with {error} bytes, and one of its kind has at most "
+                    f"{most_bytes:,}: it is not fetched"
+                ) from error
+            except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:  # ValueError: beyond the client's
                 failure = self._explain(filename, error)
                 final = not pauses or time.monotonic() - started > _RETRY_UNTIL
                 if final or not isinstance(failure, DownloadError):
@@ -184,8 +194,12 @@ class ModelSource:
         return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
 
 
-def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], timeout: float) -> Path:
-    """``hf_hub_download``, given up after `timeout` seconds without a byte.
+class _Oversized(Exception):
+    """A file is larger than it may be; the message is its size."""
+
+
+def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], timeout: float, most_bytes: int | None) -> Path:
+    """``hf_hub_download``, given up after `timeout` seconds without a byte, or for a file of more than `most_bytes`.
 
     The client's own time-outs add up to a minute and more. It runs in a thread that may be left behind, and tells of
     every byte through its progress bar, so a slow line is not taken for a dead one.
@@ -194,10 +208,22 @@ def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], timeout: flo
     outcome: list[Path | BaseException] = []
 
     class Pulse(tqdm):
+        def __init__(self, *positional: Any, total: float | None = None, **named: Any) -> None:
+            self.received = 0.0
+            self._limit(total)
+            super().__init__(*positional, total=total, **named)
+
         def update(self, n: float | None = 1) -> bool | None:
             nonlocal alive
             alive = time.monotonic()
+            self.received += n or 0
+            self._limit(self.received)
             return super().update(n)
+
+        @staticmethod
+        def _limit(size: float | None) -> None:
+            if most_bytes is not None and size is not None and size > most_bytes:
+                raise _Oversized(f"{size:,.0f}")
 
     def download() -> None:
         try:

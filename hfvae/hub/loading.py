@@ -39,7 +39,7 @@ def load_model(source: ModelSource, cls: type, classes: Mapping[str, type]) -> A
     """
     config = source.config()
     model = build(cls, classes, config.model_class, config.arguments, str(source))
-    load_weights(model, source.weights(), str(source))
+    load_weights(model, source.weights(most_bytes=max_weights_bytes(model)), str(source))
     model.training_record = source.training_record()
     return model
 
@@ -75,13 +75,25 @@ def build(cls: type, classes: Mapping[str, type], class_name: str, arguments: Ma
         raise ConfigError(f"{where}: {class_name} cannot be built from its config: {error}") from error
 
 
+def max_weights_bytes(model: nn.Module) -> int:
+    """The size that a weights file of this model can have, in the widest type and with a generous header."""
+    state = model.state_dict()
+    return sum(8 * value.numel() + 1024 for value in state.values()) + (1 << 16)
+
+
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Give a model on the meta device its weights, strictly, in the model's own dtypes.
 
     Raises:
-        WeightsError: missing or unexpected weights, or wrong shapes.
+        WeightsError: missing or unexpected weights, wrong shapes, other kinds of numbers, or NaN and infinity.
     """
     dtypes = {name: value.dtype for name, value in model.state_dict().items()}
+    for name, value in weights.items():
+        wanted = dtypes.get(name, value.dtype)
+        if (value.is_floating_point(), value.is_complex()) != (wanted.is_floating_point, wanted.is_complex):
+            raise WeightsError(f"{where}: the weights do not fit the config: {name} is {value.dtype}, not {wanted}")
+        if not value.isfinite().all():
+            raise WeightsError(f"{where}: {name} holds NaN or infinity: the weights of a training that diverged")
     cast = {name: value.to(dtypes.get(name, value.dtype)) for name, value in weights.items()}
     try:
         model.load_state_dict(cast, strict=True, assign=True)

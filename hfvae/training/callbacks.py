@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from .. import hub, plots
@@ -68,7 +69,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class SaveOnInterrupt(Callback):
-    """Ctrl-C leaves ``last.ckpt`` in `folder`, where ``--ckpt_path last`` finds it."""
+    """Ctrl-C and SIGTERM leave ``last.ckpt`` in `folder`, where ``--ckpt_path last`` finds it."""
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / "last.ckpt"
@@ -76,7 +77,8 @@ class SaveOnInterrupt(Callback):
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        if isinstance(exception, KeyboardInterrupt) and trainer.global_step > 0 and not trainer.sanity_checking:
+        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException)
+        if stopped and trainer.global_step > 0 and not trainer.sanity_checking:
             trainer.save_checkpoint(self.path)
             rank_zero_info(f"Saved {self.path}. Go on with the same command and --ckpt_path last")
 

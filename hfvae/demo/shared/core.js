@@ -4,6 +4,7 @@ window.hfvae ??= (() => {
   const FAST_ANSWER = 40; // milliseconds: after a slower answer the next request waits,
   const BACKOFF = 3; // for this multiple of the excess,
   const MAX_BACKOFF = 1000; // but not longer than this
+  const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i; // Number() alone also takes "", "0x10" and "Infinity"
   const listeners = new Set();
   const state = {
     models: [],
@@ -178,12 +179,17 @@ window.hfvae ??= (() => {
     if (model) state.model = model;
     else if (named) state.linkProblem = `The link asks for ${named}, which is not on show here.`;
     state.z = state.anchor = origin();
-    const numbers = query.get("z")?.split(",").map(parseFloat);
-    if (!numbers || (named && !model)) return;
-    if (numbers.length === state.z.length && numbers.every((value) => Math.abs(value) <= 1000)) {
+    const words = query.get("z")?.split(",");
+    if (!words || (named && !model)) return;
+    const numbers = words.map(Number);
+    const known = words.every((word) => NUMBER.test(word)) && numbers.every((value) => Math.abs(value) <= 1000);
+    if (known && numbers.length === state.z.length) {
       state.z = state.anchor = numbers;
       state.origin = "link";
-    } else state.linkProblem = `The link's latent point does not fit ${state.model.name}: it needs ${state.z.length} numbers.`;
+    } else {
+      const { name } = state.model;
+      state.linkProblem = `The link's latent point does not fit ${name}: it needs ${state.z.length} numbers up to 1000.`;
+    }
   }
   function link() {
     const url = new URL(location.href);
