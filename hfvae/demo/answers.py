@@ -1,0 +1,110 @@
+"""The answers that Gradio keeps for calls of the named endpoints, bounded by size, number and age.
+
+Gradio holds an answer until it is read, and 2,000 of them for as long as the app runs. Its queue asks this table for
+the mailbox of a session in place of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from typing import Any
+
+import orjson
+from gradio.queueing import Queue
+from gradio.utils import LRUCache
+
+from .guards import visitor
+
+MAX_SESSIONS = 256
+MAX_UNREAD_BYTES = 24 << 20
+"""Of all unread answers together, as JSON; one answer of 100 images has 0.6 MB."""
+MAX_AGE = 30.0
+"""Seconds after which an answer that nobody reads is dropped."""
+MAX_RECORDS = 100
+"""Past calls of which Gradio keeps statistics."""
+
+
+class Mailbox(asyncio.Queue[Any]):
+    """The messages to one session."""
+
+    def __init__(self, table: UnreadAnswers) -> None:
+        super().__init__()
+        self.table = table
+        self.visitor = visitor.get()
+        self.sizes: deque[int] = deque()
+        self.touched = time.monotonic()
+
+    def _put(self, item: Any) -> None:
+        output = getattr(item, "output", None)
+        self.sizes.append(len(orjson.dumps(output, default=str)) if output else 0)
+        if self.qsize() == 0:
+            self.touched = time.monotonic()
+        super()._put(item)
+        self.table.bound()
+
+    def _get(self) -> Any:
+        self.sizes.popleft()
+        self.touched = time.monotonic()
+        return super()._get()
+
+
+class UnreadAnswers(LRUCache[str, Any]):
+    """The mailboxes by session.
+
+    Args:
+        queue: Gradio's queue, whose own records of a session go with its mailbox.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(MAX_SESSIONS)
+        self.queue = queue
+        self._sweeping = False
+
+    def __setitem__(self, session: str, _: Any) -> None:
+        if session not in self and len(self) >= self.max_size:
+            self._drop(self._victim())
+        super().__setitem__(session, Mailbox(self))
+        self._sweep_later()
+
+    def __missing__(self, session: str) -> Mailbox:
+        return Mailbox(self)  # for the answer to a call whose mailbox was dropped: nobody will read it
+
+    def bound(self) -> None:
+        """Drop mailboxes until all unread answers together are within the limit."""
+        while sum(sum(box.sizes) for box in self.values()) > MAX_UNREAD_BYTES:
+            self._drop(self._victim())
+
+    def _victim(self) -> str:
+        """The oldest mailbox of the visitor who has most unread."""
+        unread: Counter[str] = Counter()
+        for box in self.values():
+            unread[box.visitor] += 1 + sum(box.sizes)
+        most = unread.most_common(1)[0][0]
+        filled = [session for session, box in self.items() if box.visitor == most and sum(box.sizes)]
+        return filled[0] if filled else next(session for session, box in self.items() if box.visitor == most)
+
+    def _drop(self, session: str) -> None:
+        self.pop(session, None)
+        self.queue.pending_event_ids_session.pop(session, None)
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(MAX_AGE / 2, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        running = {event.session_hash for event in self.queue.event_ids_to_events.values()}
+        for session, box in list(self.items()):
+            if time.monotonic() - box.touched > MAX_AGE and (box.qsize() or session not in running):
+                self._drop(session)
+        if self:
+            self._sweep_later()
+
+
+def bound_answers(queue: Queue) -> None:
+    """Let Gradio's queue keep its answers in a bounded table."""
+    queue.pending_messages_per_session = UnreadAnswers(queue)
+    queue.ANALYTICS_MAX_EVENTS = MAX_RECORDS
