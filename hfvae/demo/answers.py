@@ -15,11 +15,11 @@ import orjson
 from gradio.queueing import Queue
 from gradio.utils import LRUCache
 
-from .guards import visitor
+from .limiter import visitor
 
 MAX_SESSIONS = 256
-MAX_UNREAD_BYTES = 24 << 20
-"""Of all unread answers together, as JSON; one answer of 100 images has 0.6 MB."""
+MAX_UNREAD_BYTES = 8 << 20
+"""Of all unread answers together, as JSON: one of 100 images has 0.6 MB, and takes five times as much in memory."""
 MAX_AGE = 30.0
 """Seconds after which an answer that nobody reads is dropped."""
 MAX_RECORDS = 100

@@ -8,6 +8,7 @@ import gradio as gr
 
 from .. import hub
 from . import api
+from .cards import to_html
 from .draw.draw import class_examples, posterior, reconstruct
 from .latent_map.atlas import atlas
 from .registry import ModelRegistry
@@ -21,7 +22,7 @@ SHARED = [decode, weights, atlas]
 """What every widget needs to show the shared latent point."""
 
 
-def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> gr.Blocks:
+def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> App:
     """The app, ready to launch.
 
     Args:
@@ -33,7 +34,7 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> gr.
         hub.HubError: there is no model at all. A single model that cannot be loaded costs a message in the page.
     """
     registry = ModelRegistry(hub.bundled_names() if models is None else models, device)
-    with App("hfvae") as demo:
+    with App("hfvae", registry) as demo:
         widget("header/header", registry, SHARED)
         with gr.Tabs():
             with gr.Tab("Draw"):
@@ -46,6 +47,6 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> gr.
                 widget("latent_map/map", registry, SHARED)
         with gr.Accordion("Model card", open=False, elem_id="card"):
             for number, model in enumerate(registry.models.values()):
-                gr.Markdown(model.card, elem_id=f"card-{number}", header_links=False)
+                gr.HTML(to_html(model.card, number), elem_id=f"card-{number}", elem_classes=["prose"])
         api.publish(registry)
     return demo

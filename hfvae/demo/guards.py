@@ -7,27 +7,25 @@ import json
 import os
 import re
 from collections import Counter
-from contextvars import ContextVar
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-visitor: ContextVar[str] = ContextVar("visitor", default="")
-"""The address of whoever is being answered; empty outside a request."""
+from .limiter import visitor
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 BLOCKED = re.compile(
     r"/gradio_api/(upload|upload_progress|deep_link|stream|process_recording|vibe-edit|undo-vibe-edit|vibe-code"
-    r"|vibe-starter-queries|dev|run-history|runs|heartbeat|custom_component|profiling|call/v2)(/|$)"
+    r"|vibe-starter-queries|dev|run-history|runs|heartbeat|custom_component|profiling)(/|$)"
     r"|/proxy=|/monitoring(/|$)"
 )
 """Gradio routes disabled for security and privacy: they store files, fetch addresses, keep streams open, write what a
 visitor sends into the log, or show other visitors' data."""
-STREAMS = re.compile(r"/gradio_api/(queue/data|call/[^/]+/[^/]+)$")
+STREAMS = re.compile(r"/gradio_api/(queue/data|call/(v2/)?[^/]+/[^/]+)$")
 """Routes whose answers stay open until a call has ended."""
-JOINS = re.compile(r"/gradio_api/(queue/join|call/[^/]+)/?$")
+JOINS = re.compile(r"/gradio_api/(queue/join|call/(v2/)?[^/]+)/?$")
 """Routes that put a call into the queue."""
 IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 IDENTIFIERS = ("session_hash", "event_id", "fn_name", "trigger_id", "component_id", "fn_index", "api_name")

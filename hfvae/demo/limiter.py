@@ -1,9 +1,14 @@
-"""Access to the models: one call at a time, and a bounded number of waiting ones."""
+"""Access to the models: one call at a time, visitors in turn, and a bounded number of waiting calls."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
+from contextvars import ContextVar
 from types import TracebackType
+
+visitor: ContextVar[str] = ContextVar("visitor", default="")
+"""The address of whoever is being answered; empty outside a request."""
 
 
 class Busy(RuntimeError):
@@ -13,25 +18,51 @@ class Busy(RuntimeError):
 class ConcurrencyLimiter:
     """A lock for the models, since torch's threads are used by one call at a time; a context manager.
 
+    Visitors take turns: one who calls again and again waits behind each of the others, not before them.
+
     Args:
         max_waiting: number of calls that may wait.
         timeout: seconds that each of them waits.
+        max_waiting_per_visitor: number of them that may be one visitor's.
     """
 
-    def __init__(self, max_waiting: int = 64, timeout: float = 5.0) -> None:
+    def __init__(self, max_waiting: int = 64, timeout: float = 5.0, max_waiting_per_visitor: int = 32) -> None:
+        self.max_waiting = max_waiting
         self.timeout = timeout
-        self._model = threading.Lock()
-        self._places = threading.BoundedSemaphore(max_waiting + 1)
+        self.max_waiting_per_visitor = max_waiting_per_visitor
+        self._changed = threading.Condition()
+        self._taken = False
+        self._waiting: dict[str, deque[object]] = {}  # by visitor, whose turn is next first
 
     def __enter__(self) -> None:
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many people are here at once. Please try again in a moment.")
-        if not self._model.acquire(timeout=self.timeout):
-            self._places.release()
-            raise Busy(f"The model was busy for {self.timeout:g} seconds. Please try again in a moment.")
+        who, ticket = visitor.get(), object()
+        with self._changed:
+            own = self._waiting.get(who, ())
+            if sum(map(len, self._waiting.values())) > self.max_waiting or len(own) > self.max_waiting_per_visitor:
+                raise Busy("Too many people are here at once. Please try again in a moment.")
+            self._waiting.setdefault(who, deque()).append(ticket)
+            admitted = self._changed.wait_for(lambda: not self._taken and self._next() is ticket, self.timeout)
+            line = self._waiting.pop(who)
+            line.remove(ticket)
+            if line:
+                self._waiting[who] = line  # behind the others
+            if not admitted:
+                self._changed.notify_all()
+                raise Busy(f"The model was busy for {self.timeout:g} seconds. Please try again in a moment.")
+            self._taken = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._model.release()
-        self._places.release()
+        with self._changed:
+            self._taken = False
+            self._changed.notify_all()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs or waits."""
+        return self._taken or bool(self._waiting)
+
+    def _next(self) -> object:
+        """The first ticket of the visitor whose turn it is."""
+        return next(iter(self._waiting.values()))[0]

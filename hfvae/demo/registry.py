@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from ..models import VAE
 from ..sampling import is_standard_normal, moments
 from ..zoo import load, pick_device
 from .browser_decoder import export_decoder
+from .cards import read_card
 from .limiter import ConcurrencyLimiter
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ VISIBLE_SLIDERS = 10
 """Sliders shown at once; the others are folded away."""
 DIRECTIONS = 8
 """Principal directions that get a slider."""
-MAX_CARD = 100_000
-"""Characters of a model card that are shown."""
 NEIGHBOURS = 15
 """Test images that vote on a drawing's class."""
 
@@ -45,7 +43,10 @@ class LoadedModel:
     name: str
     vae: VAE
     latents: hub.Latents | None
+    source: hub.ModelSource
+    """Where it comes from, with the card's figures."""
     card: str
+    """The card's Markdown."""
     page: str | None
     """The address of the model's page on the hub."""
 
@@ -162,6 +163,7 @@ class ModelRegistry:
         models: name -> LoadedModel, in the order given.
         problems: a sentence for each name that gave no model; where none did, the bundled models are shown.
         limiter: to be held while a model works.
+        stopping: whether the app has been told to stop.
 
     Raises:
         ValueError: a device that is not there.
@@ -173,6 +175,7 @@ class ModelRegistry:
         self.models: dict[str, LoadedModel] = {}
         self.problems: list[str] = []
         self.limiter = ConcurrencyLimiter()
+        self.stopping = False
         for name in names:
             self._try(name)
         if not self.models and hub.bundled_names():
@@ -208,7 +211,7 @@ class ModelRegistry:
         page = None if source.folder else f"{constants.ENDPOINT}/{place}"
         while name in self.models:
             name = f"{title} ({len(self.models) + 1})"
-        self.models[name] = LoadedModel(name, vae, latents, _card(source, name), page)
+        self.models[name] = LoadedModel(name, vae, latents, source, read_card(source, name), page)
 
     def describe(self) -> list[dict[str, Any]]:
         """What the page knows of each model."""
@@ -223,17 +226,3 @@ class ModelRegistry:
         if not isinstance(name, str) or name not in self.models:
             raise ValueError(f"model must be one of {', '.join(self.models)}")
         return self.models[name]
-
-
-def _card(source: hub.ModelSource, name: str) -> str:
-    """The model card as the page shows it: without front matter, section markers and relative image links."""
-    try:
-        with source.path(hub.CARD).open(encoding="utf-8", errors="replace") as file:
-            text = file.read(MAX_CARD)
-    except hub.HubError:
-        return f"{name} comes without a model card."
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    # bounded repetitions: a hostile card of unclosed markers would otherwise take minutes
-    return re.sub(
-        r"<!--.{,200}?-->|!\[[^]]{,300}\]\([^)]{,300}\)\s{,3}(\*[^*\n]{,300}\*)?", "", text, flags=re.DOTALL
-    ).strip()

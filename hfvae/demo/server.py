@@ -11,6 +11,8 @@ from starlette.middleware import Middleware
 
 from . import guards
 from .answers import bound_answers
+from .registry import ModelRegistry
+from .routes import routes
 
 MAX_BODY = 1 << 20
 """Bytes in one request; a drawing has 27,000."""
@@ -40,10 +42,16 @@ def head() -> str:
 class App(gr.Blocks):
     """Blocks without telemetry, launched with this app's theme, scripts and limits."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, registry: ModelRegistry) -> None:
         super().__init__(title=title, analytics_enabled=False)
+        self.registry = registry
         self.queue(max_size=MAX_QUEUE)
         bound_answers(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs or waits."""
+        return self.registry.limiter.busy or len(self._queue) > 0 or any(self._queue.active_jobs)
 
     def get_config_file(self) -> Any:
         """The page's configuration with the shared scripts in its head, launched or mounted in another application."""
@@ -64,6 +72,7 @@ class App(gr.Blocks):
             "max_file_size": MAX_BODY,
             "state_session_capacity": MAX_SESSIONS,
             "app_kwargs": {
+                "routes": routes(self.registry),
                 "middleware": [
                     Middleware(guards.SecurityHeaders),
                     Middleware(guards.KnownHosts, hosts),
@@ -71,7 +80,7 @@ class App(gr.Blocks):
                     Middleware(guards.BodyLimit, MAX_BODY),
                     Middleware(guards.RequestRules),
                     Middleware(guards.VisitorShares),
-                ]
+                ],
             },
         }
         return super().launch(*positional, **{**defaults, **options})

@@ -1,0 +1,43 @@
+"""Routes of the app beside Gradio's: its readiness, and the figures of model cards."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .. import hub
+from .cards import FIGURE
+from .registry import ModelRegistry
+
+MAX_FIGURE = 1 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def routes(registry: ModelRegistry) -> list[Route]:
+    """The routes, for the application's constructor."""
+
+    async def healthz(_: Request) -> Response:
+        """200 while the app takes calls, 503 from when it is told to stop; for proxies and orchestrators."""
+        state = "stopping" if registry.stopping else "ready"
+        return JSONResponse({"status": state, "models": list(registry.models)}, 503 if registry.stopping else 200)
+
+    async def figure(request: Request) -> Response:
+        """A figure of a model's own folder, fetched from the hub if need be."""
+        models = list(registry.models.values())
+        number, name = request.path_params["number"], request.path_params["name"]
+        path = f"{hub.FIGURES}/{name}.png"
+        if number >= len(models) or not FIGURE.fullmatch(path):
+            raise HTTPException(404)
+        try:
+            content = await asyncio.to_thread(lambda: models[number].source.path(path).read_bytes())
+        except hub.HubError as error:
+            raise HTTPException(404) from error
+        if not content.startswith(_PNG) or len(content) > MAX_FIGURE:
+            raise HTTPException(404)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+
+    return [Route("/healthz", healthz), Route("/card-figures/{number:int}/{name}.png", figure)]

@@ -1,0 +1,280 @@
+"""What a hostile visitor can do to the app: `python tests/tools/attack.py` attacks one that it starts.
+
+    python tests/tools/attack.py --requests 10000           the whole attack, a quarter of an hour
+    python tests/tools/attack.py --requests 200             a short one
+    python tests/tools/attack.py --url http://127.0.0.1:7860 --pid 1234     against an app that runs already
+
+Each attack is a number of requests; the table has what they were answered, and the server's memory before, at its peak
+and at the end, in MiB. It ends with an error if memory grew by more than allowed, or if the app no longer answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import paths  # noqa: F401
+from support import App
+
+MODEL = "mnist-dense-2d"
+MOST_AT_ONCE, MOST_IN_THE_END = 256, 64  # MiB
+SETTLING = 45.0  # seconds in which what nobody reads is dropped
+WORKERS = 8
+Attack = Callable[["Target", int], str]
+ATTACKS: dict[str, Attack] = {}
+
+
+class Target:
+    """The app under attack.
+
+    Args:
+        url: its address.
+        pid: its process, whose memory is watched.
+    """
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.host, self.port = urlsplit(url).hostname, urlsplit(url).port
+        self.url, self.pid = url, pid
+        config = self.json("/config")
+        self.widget = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "draw-widget")
+        self.functions = {part["api_name"]: part["id"] for part in config["dependencies"]}
+        self.routes = sorted(self.json("/openapi.json")["paths"])
+
+    def json(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url.rstrip("/") + path, timeout=60) as answer:
+            return json.load(answer)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[str, bytes]:
+        """The status, or what happened instead, and the beginning of the answer."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return str(response.status), response.read(100_000)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return type(error).__name__, b""
+        finally:
+            connection.close()
+
+    def post(self, path: str, body: Any) -> tuple[str, bytes]:
+        return self.ask("POST", f"/gradio_api/{path}", json.dumps(body).encode())
+
+    def resident(self) -> float:
+        """The server's memory in MiB."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("the app has ended")
+
+
+def attack(function: Attack) -> Attack:
+    ATTACKS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def repeated(count: int, once: Callable[[int], str]) -> str:
+    """What `count` calls were answered, most often first."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        outcomes = Counter(pool.map(once, range(count)))
+    return ", ".join(f"{number} x {outcome}" for outcome, number in outcomes.most_common(4))
+
+
+@attack
+def answers_that_nobody_reads(target: Target, count: int) -> str:
+    return repeated(count, lambda _: target.post("call/generate", {"data": [MODEL, 100, 1.0, 0, None]})[0])
+
+
+@attack
+def calls_of_the_queue_that_nobody_follows(target: Target, count: int) -> str:
+    body = {"data": [MODEL, 100, 1.0, 0, None], "fn_index": target.functions["generate"]}
+    return repeated(count, lambda number: target.post("queue/join", {**body, "session_hash": f"s{number}"})[0])
+
+
+@attack
+def calls_of_one_session(target: Target, count: int) -> str:
+    body = {"data": [MODEL, 100, 1.0, 0, None], "fn_index": target.functions["generate"], "session_hash": "one"}
+    return repeated(count, lambda _: target.post("queue/join", body)[0])
+
+
+def widget_call(target: Target, **changes: Any) -> dict[str, Any]:
+    call = {"component_id": target.widget, "fn_name": "decode", "session_hash": "x"}
+    return {**call, "data": {"model": MODEL, "z": [[0.0, 0.0]]}, **changes}
+
+
+@attack
+def sessions_without_end(target: Target, count: int) -> str:
+    return repeated(
+        count, lambda number: target.post("component_server", widget_call(target, session_hash=f"{number}"))[0]
+    )
+
+
+@attack
+def session_names_of_900_KB(target: Target, count: int) -> str:
+    def once(number: int) -> str:
+        return target.post("component_server", widget_call(target, session_hash=f"{number}" * 100_000))[0]
+
+    return repeated(count // 10, once)
+
+
+@attack
+def functions_that_do_not_exist(target: Target, count: int) -> str:
+    def once(number: int) -> str:
+        return target.post("component_server", widget_call(target, fn_name=f"f{number}", session_hash=f"f{number}"))[0]
+
+    return repeated(count, once)
+
+
+@attack
+def visitors_who_vanish_in_mid_call(target: Target, count: int) -> str:
+    def once(number: int) -> str:
+        status, answer = target.post("call/generate", {"data": [MODEL, 100, 1.0, 0, None]})
+        if status != "200":
+            return status
+        connection = http.client.HTTPConnection(target.host, target.port, timeout=30)
+        connection.request("GET", f"/gradio_api/call/generate/{json.loads(answer)['event_id']}")
+        connection.sock.close()
+        return "vanished"
+
+    return repeated(count // 5, once)
+
+
+@attack
+def every_route_with_every_verb_and_body(target: Target, count: int) -> str:
+    luck = random.Random(0)
+    bodies = [b"", b"{}", b"[]", b"null", b'"x"', b"[" * 100_000, b"\xff\xfe", b'{"a": ' * 20_000, b"x" * 2_000_000]
+    kinds = [
+        "application/json",
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "",
+    ]
+    words = ["x", "..", "%2e%2e%2f", "%00", "x%0AFAKE", "a" * 300, "\N{SNOWMAN}".encode().hex(), "-1", "9" * 40]
+
+    def once(_: int) -> str:
+        path = luck.choice(target.routes)
+        while "{" in path:
+            path = path[: path.index("{")] + luck.choice(words) + path[path.index("}") + 1 :]
+        if luck.random() < 0.3:
+            path += "?session_hash=" + luck.choice(words)
+        verb = luck.choice(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"])
+        body = luck.choice(bodies) if verb not in ("GET", "HEAD") else None
+        headers = {
+            "Content-Type": luck.choice(kinds),
+            "Origin": luck.choice(["http://evil.example", "null", target.url]),
+        }
+        if luck.random() < 0.1:
+            headers["Host"] = "evil.example"
+        return target.ask(verb, path, body, headers)[0]
+
+    return repeated(count, once)
+
+
+@attack
+def odd_headers(target: Target, count: int) -> str:
+    odd = [
+        {"Host": "evil.example"},
+        {"Host": ""},
+        {"Origin": "null"},
+        {"Cookie": "a" * 8000},
+        {"X-Forwarded-For": "1.2.3.4, " * 500},
+        {"Content-Length": "-5"},
+        {"Range": "bytes=0-99999999999"},
+        {"Accept-Encoding": "x" * 5000},
+        {"Authorization": "Bearer " + "x" * 5000},
+    ]
+    return repeated(count, lambda number: target.ask("GET", "/", None, odd[number % len(odd)])[0])
+
+
+@attack
+def hostile_drawings_and_points(target: Target, count: int) -> str:
+    values: list[Any] = [None, 1e308, -1e308, "1", [], {}, True, 10**400, "NaN", [[[[]]]], "\ud800"]
+    luck = random.Random(1)
+
+    def once(_: int) -> str:
+        value = luck.choice(values)
+        data = luck.choice([{"model": value}, {"model": MODEL, "z": value}, {"model": MODEL, "z": [[value, 0]]}, value])
+        return target.post("component_server", widget_call(target, data=data))[0]
+
+    return repeated(count, once)
+
+
+@contextmanager
+def watched(target: Target) -> Iterator[list[float]]:
+    """The only entry is the server's memory at its peak."""
+    highest, done = [target.resident()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            highest[0] = max(highest[0], target.resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield highest
+    finally:
+        done.set()
+        watcher.join()
+
+
+def run(target: Target, count: int, only: list[str]) -> bool:
+    """Attack, print the table, and tell whether the app withstood."""
+    for _ in range(20):  # what any visitor brings into memory is no growth
+        target.post("component_server", widget_call(target))
+        _, answer = target.post("call/generate", {"data": [MODEL, 100, 1.0, 0, None]})
+        target.ask("GET", f"/gradio_api/call/generate/{json.loads(answer)['event_id']}")
+    start, ok = target.resident(), True
+    print(f"{'attack':42} {'before':>7} {'peak':>7} {'after':>7}  answers")
+    for name, function in ATTACKS.items():
+        if only and name not in only:
+            continue
+        before = target.resident()
+        with watched(target) as highest:
+            outcome = function(target, count)
+        print(f"{name:42} {before:7.0f} {highest[0]:7.0f} {target.resident():7.0f}  {outcome}", flush=True)
+        ok = ok and highest[0] - start < MOST_AT_ONCE
+    time.sleep(SETTLING)
+    status, _ = target.post("component_server", widget_call(target))
+    grown = target.resident() - start
+    print(f"grown by {grown:.0f} MiB in the end, {SETTLING:.0f} seconds later; a visitor's call is answered {status}")
+    return ok and grown < MOST_IN_THE_END and status == "200"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("attacks", nargs="*", help=f"of: {'; '.join(ATTACKS)} (default: all)")
+    parser.add_argument("--requests", type=int, default=10_000, help="of each kind")
+    parser.add_argument("--url", help="of an app that runs already")
+    parser.add_argument("--pid", type=int, help="of that app")
+    options = parser.parse_args()
+    if options.url:
+        sys.exit(not run(Target(options.url, options.pid), options.requests, options.attacks))
+    with tempfile.TemporaryDirectory() as folder:
+        app = App(Path(folder) / "log", "--model", MODEL)
+        try:
+            ok = run(Target(app.url, app.process.pid), options.requests, options.attacks)
+        finally:
+            app.stop()
+        size = (Path(folder) / "log").stat().st_size
+        print(f"the log has {size / 1e3:.0f} kB")
+    sys.exit(not ok)
+
+
+if __name__ == "__main__":
+    main()
