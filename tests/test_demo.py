@@ -7,9 +7,11 @@ import importlib.util
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,10 @@ from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 from hfvae import VAE, generate, hub, reconstruct
 from hfvae.datasets import DATASETS, Pixels, TrainingData
 from hfvae.demo.browser_decoder import export_decoder
+from hfvae.demo.cards import to_html
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
-from hfvae.demo.limiter import Busy, ConcurrencyLimiter
+from hfvae.demo.limiter import Busy, ConcurrencyLimiter, visitor
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
 from hfvae.demo.shared import decoding
 from hfvae.demo.sliders import morph as sliders
@@ -299,7 +302,27 @@ def test_cards_are_shown_without_what_a_page_cannot_show(registry: ModelRegistry
     card = registry.models[DENSE].card
     assert card.startswith("# mnist-dense-2d")
     assert "| ELBO |" in card
-    assert not {"<!--", "![", "license:"} & {part for part in ("<!--", "![", "license:") if part in card}
+    assert not {"<!--", "license:"} & {part for part in ("<!--", "license:") if part in card}
+    shown = to_html(card, 3)
+    assert '<img src="card-figures/3/samples.png" alt="Decoded draws from the prior" loading="lazy"' in shown
+    assert "<td>ELBO</td>" in shown
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("<b onclick=x>bold</b>", "&lt;b onclick=x&gt;bold&lt;/b&gt;"),
+        ("[x](javascript:alert(1))", "[x](javascript:alert(1))"),
+        ("![a<b](http://evil.example/x.png)", "<em>a&lt;b</em>"),
+        ("![a](figures/../x.png)", "<em>a</em>"),
+        ('![a" onerror="x](figures/x.png)', 'alt="a&quot; onerror=&quot;x"'),
+        ("[x](https://a.example)", 'target="_blank" rel="noopener noreferrer nofollow"'),
+        ("[x]: data:text/html,y\n\n[x]", "[x]"),
+    ],
+)
+def test_cards_are_markdown_and_not_html(markdown: str, shown: str) -> None:
+    assert shown in to_html(markdown, 0)
+    assert not re.search(r"<(?!/?(p|em|a|img)\b)", to_html(markdown, 0))
 
 
 @pytest.mark.parametrize("options", [["--device", "cuda"], ["--mcp"]])
@@ -335,6 +358,44 @@ def test_the_gate_lets_one_in() -> None:
         thread.join()
     assert max(most) == 1
     assert len(most) == 400
+
+
+def test_visitors_take_turns() -> None:
+    gate, served = ConcurrencyLimiter(), []
+    gate.__enter__()  # until all of them wait
+
+    def visit(who: str) -> None:
+        visitor.set(who)
+        with gate:
+            served.append(who)
+
+    threads = [threading.Thread(target=visit, args=("greedy",)) for _ in range(20)]
+    threads += [threading.Thread(target=visit, args=(f"modest {number}",)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+        while thread.is_alive() and sum(map(len, gate._waiting.values())) <= threads.index(thread):
+            time.sleep(0.001)
+    gate.__exit__(None, None, None)
+    for thread in threads:
+        thread.join()
+    assert len(served) == 23
+    assert max(served.index(f"modest {number}") for number in range(3)) <= 4, "behind one call of each other visitor"
+    assert not gate.busy
+
+
+def test_one_visitor_may_not_fill_the_line() -> None:
+    gate = ConcurrencyLimiter(max_waiting=64, timeout=1, max_waiting_per_visitor=1)
+    gate.__enter__()
+    waiting = [threading.Thread(target=lambda: pytest.raises(Busy, gate.__enter__)) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    while len(gate._waiting.get("", ())) < 2:
+        time.sleep(0.001)
+    with pytest.raises(Busy, match="Too many people"), gate:
+        pass
+    for thread in waiting:
+        thread.join()
+    gate.__exit__(None, None, None)
 
 
 def test_a_full_line_and_a_slow_one_are_said(registry: ModelRegistry) -> None:

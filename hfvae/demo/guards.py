@@ -7,8 +7,10 @@ import json
 import os
 import re
 from collections import Counter
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from gradio.route_utils import CustomCORSMiddleware
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,7 +75,7 @@ class KnownHosts:
 
 
 class SecurityHeaders:
-    """Adds a Content-Security-Policy and its like to every answer, and takes credentials from foreign origins."""
+    """Adds a Content-Security-Policy and its like to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -91,12 +93,19 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self.headers)
-                del headers["access-control-allow-credentials"]
+                MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class CredentiallessCORS(CustomCORSMiddleware):
+    """Gradio's answers to foreign origins, without credentials: other pages may call a public app, but as nobody."""
+
+    def __init__(self, app: ASGIApp, strict_cors: bool = True, parent_app: Any | None = None) -> None:
+        super().__init__(app, strict_cors, parent_app)
+        del self.preflight_headers["Access-Control-Allow-Credentials"]
+        self.simple_headers = {}
 
 
 class BlockedRoutes:
@@ -167,7 +176,7 @@ class RequestRules:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         visitor.set((scope.get("client") or ("",))[0])
-        query = parse_qs(scope["query_string"].decode("latin-1"))
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = {name: value for name in IDENTIFIERS for value in query.get(name, [])}
         if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > 4 * MAX_PATH:
             return await _refuse("the address is too long", 414, scope, receive, send)

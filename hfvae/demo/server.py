@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import gradio.routes
 from starlette.middleware import Middleware
 
 from . import guards
@@ -37,6 +38,9 @@ def head() -> str:
     folder = Path(__file__).parent / "shared"
     scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SHARED_SCRIPTS)
     return f"<script>\n{scripts}</script>"
+
+
+gradio.routes.CustomCORSMiddleware = guards.CredentiallessCORS  # type: ignore[attr-defined]  # it has no setting
 
 
 class App(gr.Blocks):

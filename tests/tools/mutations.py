@@ -31,7 +31,7 @@ MUTATIONS = [
     Mutation("distributions.py", "near.sub_(at_radius)", "near", "test_distributions.py"),
     Mutation("distributions.py", "mirrored = torch.where(eta > 0, 1 - u, u)", "mirrored = u", "test_distributions.py"),
     Mutation("distributions.py", "* (a <= ctx.limit)", "", "test_distributions.py"),
-    Mutation("datasets.py", "torch.rand(levels.shape, generator=generator).to(levels)", "0.5", "test_models.py"),
+    Mutation("datasets.py", "(levels + noise) / GREY_LEVELS", "(levels + 0.5) / GREY_LEVELS", "test_models.py"),
     Mutation("datasets.py", "pixels * self.std + self.mean", "pixels", "test_extension.py -k standardised"),
     Mutation(
         "models.py", "ELBOTerms(-(rate + distortion)", "ELBOTerms(-(self.beta * rate + distortion)", "test_models.py"
@@ -47,8 +47,11 @@ MUTATIONS = [
         "rsample(VAE.prior.fget(vae), (num_samples,)",
         "test_priors.py",
     ),
-    Mutation("evaluation.py", "return math.log(num_samples) - total", "return -total", "test_evaluation.py"),
-    Mutation("evaluation.py", "variance.flip(0)", "variance", "test_evaluation.py"),
+    Mutation("evaluation/bounds.py", "return math.log(num_samples) - total", "return -total", "test_evaluation.py"),
+    Mutation("evaluation/bounds.py", "seeded_generator(seed, number))", "Generator())", "test_evaluation.py"),
+    Mutation("evaluation/codes.py", "variance.flip(0)", "variance", "test_evaluation.py"),
+    Mutation("evaluation/draws.py", "kthvalue(neighbours + 1", "kthvalue(neighbours + 90", "test_evaluation.py"),
+    Mutation("evaluation/quadrature.py", "border > _MAX_BORDER_SHARE", "False", "test_evaluation.py"),
     Mutation("training/objectives.py", "share.unsqueeze(-1) * gradient", "gradient", "test_training.py"),
     Mutation("training/objectives.py", "vae.posterior.detached(outputs)", "vae.posterior(outputs)", "test_training.py"),
     Mutation("training/module.py", "self.rate_weight * elbo.rate", "elbo.rate", "test_training.py"),
@@ -59,9 +62,11 @@ MUTATIONS = [
     Mutation("data.py", "val, noise_seed=self.seed)", "val)", "test_data.py"),
     Mutation("data.py", "generator=Generator(),", "", "test_survival.py -k killed_and"),
     Mutation("data.py", ".clamp_(0, 255)", "", "test_data.py"),
-    Mutation("data.py", "source.targets - self.first_label", "source.targets", "test_extension.py -k letters"),
+    Mutation("readers.py", "source.targets - self.first_label", "source.targets", "test_extension.py -k letters"),
     Mutation("sketch.py", "shift = round(MIDDLE + 0.5", "shift = round(MIDDLE - 1", "test_sketch.py"),
     Mutation("hub/download.py", "if expected is not None and sha256(path) != expected:", "if False:", "test_hub.py"),
+    Mutation("hub/download.py", "size > most_bytes", "False", "test_publish.py -k large"),
+    Mutation("hub/checkpoint.py", "if damaged is not None:", "if False:", "test_training.py -k damage"),
     Mutation("hub/layout.py", "temporary.replace(path)", "path.write_bytes(temporary.read_bytes())", "test_hub.py"),
     Mutation("hub/card.py", "**ours.to_dict(), **theirs,", "**theirs, **ours.to_dict(),", "test_card.py"),
     Mutation("hub/publish.py", "if measured != sha256(folder / WEIGHTS):", "if False:", "test_publish.py"),
@@ -75,8 +80,13 @@ MUTATIONS = [
     Mutation(
         "demo/registry.py", "key=lambda latent: -self.activity", "key=lambda latent: self.activity", "test_demo.py"
     ),
-    Mutation("demo/limiter.py", "self._places.release()\n            raise", "raise", "test_demo.py"),
-    Mutation("demo/server.py", "received > self.max_bytes", "False", "test_api.py"),
+    Mutation(
+        "demo/limiter.py", "self._waiting[who] = line", "self._waiting = {who: line, **self._waiting}", "test_demo.py"
+    ),
+    Mutation("demo/guards.py", "received > self.max_bytes", "False", "test_api.py"),
+    Mutation("demo/guards.py", "urlsplit(origin).hostname not in self.hosts", "False", "test_hostile.py"),
+    Mutation("demo/cards.py", '"html": False', '"html": True', "test_hostile.py"),
+    Mutation("demo/answers.py", "> MAX_UNREAD_BYTES", "> 100 * MAX_UNREAD_BYTES", "test_hostile.py"),
     Mutation("demo/shared/decoder.js", "Math.exp(-", "Math.exp(", "test_page_sliders.py -k agrees"),
 ]
 
