@@ -384,18 +384,21 @@ def test_visitors_take_turns() -> None:
 
 
 def test_one_visitor_may_not_fill_the_line() -> None:
-    gate = ConcurrencyLimiter(max_waiting=64, timeout=1, max_waiting_per_visitor=1)
+    gate = ConcurrencyLimiter(max_waiting=64, timeout=60, max_waiting_per_visitor=1)
     gate.__enter__()
-    waiting = [threading.Thread(target=lambda: pytest.raises(Busy, gate.__enter__)) for _ in range(2)]
-    for thread in waiting:
-        thread.start()
-    while len(gate._waiting.get("", ())) < 2:
+
+    def wait() -> None:
+        with gate:
+            pass
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not gate._waiting:
         time.sleep(0.001)
     with pytest.raises(Busy, match="Too many people"), gate:
         pass
-    for thread in waiting:
-        thread.join()
     gate.__exit__(None, None, None)
+    thread.join()
 
 
 def test_a_full_line_and_a_slow_one_are_said(registry: ModelRegistry) -> None:

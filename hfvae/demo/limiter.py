@@ -37,8 +37,8 @@ class ConcurrencyLimiter:
     def __enter__(self) -> None:
         who, ticket = visitor.get(), object()
         with self._changed:
-            own = self._waiting.get(who, ())
-            if sum(map(len, self._waiting.values())) > self.max_waiting or len(own) > self.max_waiting_per_visitor:
+            waiting, own = sum(map(len, self._waiting.values())), len(self._waiting.get(who, ()))
+            if self.busy and (waiting >= self.max_waiting or own >= self.max_waiting_per_visitor):
                 raise Busy("Too many people are here at once. Please try again in a moment.")
             self._waiting.setdefault(who, deque()).append(ticket)
             admitted = self._changed.wait_for(lambda: not self._taken and self._next() is ticket, self.timeout)
