@@ -21,7 +21,10 @@ from ..models import VAE
 from ..version import __version__
 from . import REPOSITORY, add_extension_option, import_extensions
 
-TRAINING_ONLY = {"data.py", "plots.py", "classifier.py", "training", "fit.py", "evaluate.py", "push.py"}
+TRAINING_ONLY = {
+    *("data.py", "readers.py", "plots.py", "classifier.py", "training"),
+    *("fit.py", "evaluate.py", "metrics.py", "push.py"),
+}
 """Modules and folders of the package that a Space does not need."""
 TRAINING_REQUIREMENTS = "# What train/ needs besides."
 

@@ -155,6 +155,23 @@ def visitors_who_vanish_in_mid_call(target: Target, count: int) -> str:
 
 
 @attack
+def answers_waited_for_without_end(target: Target, count: int) -> str:
+    """Many open streams, while another visitor asks for a page."""
+    event = json.loads(target.post("call/generate", {"data": [MODEL, 1, 1.0, 0, None]})[1]).get("event_id", "x")
+    connections = []
+    for _ in range(count // 5):
+        connection = http.client.HTTPConnection(target.host, target.port, timeout=30)
+        connection.request("GET", f"/gradio_api/call/generate/{event}")
+        connections.append(connection)
+    started = time.monotonic()
+    status, _ = target.ask("GET", "/robots.txt")
+    took = time.monotonic() - started
+    for connection in connections:
+        connection.close()
+    return f"{len(connections)} open; /robots.txt answers {status} after {took:.2f} s"
+
+
+@attack
 def every_route_with_every_verb_and_body(target: Target, count: int) -> str:
     luck = random.Random(0)
     bodies = [b"", b"{}", b"[]", b"null", b'"x"', b"[" * 100_000, b"\xff\xfe", b'{"a": ' * 20_000, b"x" * 2_000_000]
