@@ -180,6 +180,56 @@ def test_push_to_hub_in_code(server: HubServer, run: Run, load: Run, vae: VAE, f
         assert loaded(vae) in load(repo)
 
 
+AGAIN = """
+import sys, torch, hfvae
+vae = hfvae.load(sys.argv[1], device="cpu")
+if "other" in sys.argv[2:]:
+    torch.nn.init.normal_(next(vae.parameters()))
+print(vae.push_to_hub(sys.argv[1]))
+"""
+
+
+def test_pushing_a_loaded_model_again_keeps_what_was_measured(server: HubServer, push: Run, run: Run) -> None:
+    push()
+    before = server.files("user/name")
+    run("-c", AGAIN, "user/name", token=TOKEN)
+    after = server.files("user/name")
+    assert {hub.METRICS, hub.LATENTS, "figures/samples.png"} <= set(after)
+    for name in set(before) - {hub.CARD}:
+        assert after[name] == before[name], name
+    assert b"Not evaluated" not in after[hub.CARD]
+    assert b"figures/samples.png" in after[hub.CARD]
+
+
+def test_pushing_other_weights_removes_what_was_measured(server: HubServer, push: Run, run: Run, load: Run) -> None:
+    push()
+    commits = len(server.commits("user/name"))
+    run("-c", AGAIN, "user/name", "other", token=TOKEN)
+    assert set(server.files("user/name")) == {".gitattributes", hub.CARD, hub.CONFIG, hub.WEIGHTS}
+    assert b"Not evaluated" in server.files("user/name")[hub.CARD]
+    assert len(server.commits("user/name")) == commits + 1, "in the same commit"
+    assert load().startswith("loaded")
+
+
+def test_a_bare_name_is_the_users(server: HubServer, run: Run, load: Run, vae: VAE, folder: Path) -> None:
+    code = "import sys, hfvae; print(hfvae.load(sys.argv[1], device='cpu').{})"
+    assert f"{server.url}/user/bare" in run("-c", code.format("push_to_hub('bare')"), folder, token=TOKEN)
+    assert b'hfvae.load("user/bare")' in server.files("user/bare")[hub.CARD]
+    saved = str(folder.parent / "saved")
+    run("-c", code.format(f"save_pretrained({saved!r}, push_to_hub=True)"), folder, token=TOKEN)
+    for repo in ("user/bare", "user/saved"):
+        assert loaded(vae) in load(repo)
+
+
+def test_what_was_made_before_a_failure_is_said(server: HubServer, push: Run) -> None:
+    server.fail("POST /api/models/user/name/branch/.*", 403, times=None)
+    printed = push("--revision", "next")
+    assert "the repository was created, and nothing was sent to it" in printed
+    assert "nothing was sent\n" in push("--revision", "next")
+    server.fail("POST /api/spaces/user/demo/variables", 403, times=None)
+    assert "the repository was created, and nothing was sent to it" in push("--space", "user/demo")
+
+
 def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
     printed = push("--space", "user/demo")
     assert f"Sent to {server.url}/spaces/user/demo" in printed
@@ -194,7 +244,7 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
     lines = files["requirements.txt"].decode().splitlines()
     installed = {re.split(r"[<>=]", line)[0] for line in lines if not line.startswith("#")}
     wanted = {"torch", "numpy", "huggingface_hub", "httpx2", "safetensors", "Jinja2", "tqdm", "typing_extensions"}
-    assert installed == wanted | {"gradio", "pillow"}, "nothing of what only training needs"
+    assert installed == wanted | {"gradio", "markdown-it-py", "pillow"}, "nothing of what only training needs"
     for name, content in files.items():
         path = tmp_path / "space" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,10 @@ of these.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ from huggingface_hub import PyTorchModelHubMixin
 from typing_extensions import Self
 
 from ..datasets import TrainingData
-from .card import ModelFacts
+from .card import CAPTIONS, ModelFacts
 from .download import ModelSource
-from .errors import WeightsError
+from .errors import ConfigError, NotFoundError, WeightsError
+from .layout import CARD, CONFIG, FIGURES, LATENTS, METRICS, TRAINING, WEIGHTS
 from .loading import load_checkpoint, load_model, save_model
-from .publish import prepare, push
+from .publish import full_repo_id, prepare, push
+
+MODEL_FILES = (CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, *(f"{FIGURES}/{name}.png" for name in CAPTIONS))
+"""All that a repository may hold of a model."""
 
 
 class HubMixin(PyTorchModelHubMixin):
@@ -75,9 +80,10 @@ class HubMixin(PyTorchModelHubMixin):
         """Publish the model in one commit.
 
         Args:
-            repo_id: ``user/name``; the repository is made if missing.
+            repo_id: ``user/name``, or a bare name for one of the logged-in user's; the repository is made if missing.
             folder: the folder of this model that `train/evaluate.py` filled, to be sent with its metrics, figures and
-                codes. None sends weights, config and a card that says the model was not evaluated.
+                codes. None keeps these where the repository holds this very model, and else sends weights, config and
+                a card that says the model was not evaluated.
             private: True or False must match an existing repository.
             revision: branch to commit to, made if missing; None is main.
             tag: tag to put on the commit.
@@ -90,8 +96,10 @@ class HubMixin(PyTorchModelHubMixin):
         Raises:
             HubError: the folder is not fit to be published (nothing was sent), or the hub refused.
         """
-        with model_files(self, repo_id, None if folder is None else Path(folder)) as files:
-            options: dict[str, Any] = {"private": private, "revision": revision, "tag": tag, "token": token}
+        repo_id = full_repo_id(repo_id, token)
+        options: dict[str, Any] = {"revision": revision, "token": token}
+        with model_files(self, repo_id, None if folder is None else Path(folder), **options) as files:
+            options |= {"private": private, "tag": tag}
             return push(files, repo_id, message=commit_message, **options)
 
     @classmethod
@@ -151,13 +159,22 @@ def _subclasses(cls: type[HubMixin]) -> list[type[HubMixin]]:
 
 
 @contextmanager
-def model_files(model: HubMixin, repo_id: str, folder: Path | None = None) -> Iterator[dict[str, Path]]:
+def model_files(
+    model: HubMixin,
+    repo_id: str,
+    folder: Path | None = None,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+) -> Iterator[dict[str, Path]]:
     """The files that a push of `model` to `repo_id` sends, checked; copies of those that a push changes are temporary.
 
     Args:
         model: the model.
         repo_id: what the card will tell people to load.
-        folder: the evaluated folder of this very model; None sends weights, config and a card without figures.
+        folder: the evaluated folder of this very model; None sends what the repository holds of this very model, else
+            weights, config and a card without figures.
+        revision, token: of the repository.
 
     Raises:
         HubError: the folder holds another model, or is not fit to be published.
@@ -165,16 +182,38 @@ def model_files(model: HubMixin, repo_id: str, folder: Path | None = None) -> It
     with tempfile.TemporaryDirectory() as scratch:
         source = folder or Path(scratch) / repo_id.split("/")[-1]
         if folder is None:
-            save_model(source, model)
+            if not _fetch_same(model, repo_id, source, revision=revision, token=token):
+                save_model(source, model)
         else:
             _require_same(model, folder)
         yield prepare(source, repo_id, model.facts(), Path(scratch), evaluated=folder is not None)
 
 
+def _fetch_same(model: Any, repo_id: str, folder: Path, **options: Any) -> bool:
+    """Whether a repository holds this very model; if so, copy its files into `folder`."""
+    try:
+        source = ModelSource(repo_id, **options)
+        if source.folder is not None or not _same(load_model(source, type(model), known_classes()), model):
+            return False
+    except (NotFoundError, ConfigError, WeightsError):
+        return False  # no repository, or none of this model
+    folder.mkdir()
+    for name in MODEL_FILES:
+        with suppress(NotFoundError):
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source.path(name, None), path)
+    return True
+
+
+def _same(theirs: Any, ours: Any) -> bool:
+    """Whether two models have one config and the same weights."""
+    state = ours.state_dict()
+    same = all(torch.equal(state[name].cpu(), value) for name, value in theirs.state_dict().items())
+    return theirs.config == ours.config and same
+
+
 def _require_same(model: Any, folder: Path) -> None:
     """Refuse a folder that holds another model than this one."""
-    theirs = type(model).from_pretrained(folder)
-    ours = model.state_dict()
-    same = all(torch.equal(ours[name].cpu(), value) for name, value in theirs.state_dict().items())
-    if theirs.config != model.config or not same:
+    if not _same(type(model).from_pretrained(folder), model):
         raise WeightsError(f"{folder} holds another model than this one: save it there and evaluate it first")

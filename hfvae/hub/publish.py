@@ -6,6 +6,7 @@ Nothing is created on the hub until all local checks have passed.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -24,6 +25,7 @@ from .layout import CARD, CONFIG, FIGURES, LATENTS, METRICS, TRAINING, WEIGHTS, 
 
 Answer = TypeVar("Answer")
 _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
+_MEASURED = re.compile(rf"{METRICS}|{TRAINING}|{LATENTS}|{FIGURES}/[^/]+\.png")
 _FILES = [CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, f"{FIGURES}/*.png"]
 
 
@@ -59,6 +61,22 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     return files | {CARD: scratch / CARD}
 
 
+def full_repo_id(repo_id: str, token: str | bool | None = None) -> str:
+    """The repo id with its namespace: a bare name is one of the logged-in user's.
+
+    Raises:
+        PushError: no possible name, or nobody is logged in.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
+    if "/" in repo_id:
+        return repo_id
+    user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token).whoami())
+    return f"{user['name']}/{repo_id}"
+
+
 def push(
     files: Mapping[str, Path],
     repo_id: str,
@@ -73,9 +91,11 @@ def push(
 ) -> str:
     """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
 
+    What was measured on other weights than those of `files` is deleted from a model's repository in the same commit.
+
     Args:
         files: path in the repository -> local file; all must exist.
-        repo_id: ``user/name``.
+        repo_id: ``user/name``, or a bare name for one of the logged-in user's.
         message: the commit's.
         repo_type: ``"model"`` or ``"space"`` (a Gradio one).
         private: True or False must match an existing repository; None takes it as it is, and makes new ones public.
@@ -90,19 +110,22 @@ def push(
     Raises:
         PushError: bad names, no token, no right to write, an answer that never came.
     """
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
+    repo_id = full_repo_id(repo_id, token)
     api = HfApi(token=token)
-    url = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
+    url, created = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
+    so_far = "the repository was created, and nothing was sent to it" if created else "nothing was sent"
     for name, value in (variables or {}).items():
-        _call_api(repo_id, "nothing was sent", partial(api.add_space_variable, repo_id, name, value))
-    _prepare_refs(api, repo_id, repo_type, revision, tag)
+        _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
+    _prepare_refs(api, repo_id, repo_type, revision, tag, so_far)
+    held = _call_api(repo_id, so_far, partial(api.list_repo_files, repo_id, revision=revision, repo_type=repo_type))
+    stale = [name for name in held if repo_type == "model" and _MEASURED.fullmatch(name) and name not in files]
 
     def commit_once() -> CommitInfo:
         # fresh operations: used ones remember what the repository held before
-        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()
+        ]
+        operations += [CommitOperationDelete(path_in_repo=name) for name in stale]
         return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
 
     commit = _call_api(
@@ -119,24 +142,25 @@ def push(
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
 
 
-def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None, tag: str | None) -> None:
+def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None, tag: str | None, so_far: str) -> None:
     """Refuse a tag that exists, and create the branch if it is missing."""
     if tag is not None:
-        refs = _call_api(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
+        refs = _call_api(repo_id, so_far, lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
         if tag in {ref.name for ref in refs.tags}:
             raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
     if revision is not None:
         create = partial(api.create_branch, repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-        _call_api(repo_id, "nothing was sent", create)
+        _call_api(repo_id, so_far, create)
 
 
-def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:
-    """Its address; made if missing. An existing one keeps its visibility, so that must be the one asked for."""
+def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> tuple[str, bool]:
+    """Its address, and whether it was made now. An existing one must have the visibility that was asked for."""
     try:
         found = api.repo_info(repo_id, repo_type=repo_type)
     except RepositoryNotFoundError:
         sdk = "gradio" if repo_type == "space" else None
-        return str(api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True))
+        made = api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
+        return str(made), True
     if private is not None and bool(found.private) != private:
         is_, wanted = ("private", "public") if found.private else ("public", "private")
         raise PushError(
@@ -144,7 +168,7 @@ def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) 
             "or push under another name. Nothing was sent"
         )
     prefix = "spaces/" if repo_type == "space" else ""
-    return f"{constants.ENDPOINT}/{prefix}{repo_id}"
+    return f"{constants.ENDPOINT}/{prefix}{repo_id}", False
 
 
 def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
