@@ -16,6 +16,7 @@ from gradio.queueing import Queue
 from gradio.utils import LRUCache
 
 from .limiter import visitor
+from .memory import give_back
 
 MAX_SESSIONS = 256
 MAX_UNREAD_BYTES = 8 << 20
@@ -100,6 +101,7 @@ class UnreadAnswers(LRUCache[str, Any]):
         for session, box in list(self.items()):
             if time.monotonic() - box.touched > MAX_AGE and (box.qsize() or session not in running):
                 self._drop(session)
+        give_back()
         if self:
             self._sweep_later()
 
