@@ -15,7 +15,8 @@ from ..models import VAE, ELBOTerms
 
 NEIGHBOURS = 15
 SAMPLES, BATCH = 10_000, 500
-SLOW_QUADRATURE_IMAGES = 200
+QUADRATURE_IMAGES = {True: 2000, False: 200}
+"""Images whose integral is summed, by whether the likelihood is an exponential family, in which that is fast."""
 NATS = "nats per image"
 Metric = dict[str, Any]
 
@@ -108,10 +109,8 @@ def measure_integral(vae: VAE, data: MNISTDataModule, likelihood: str) -> dict[s
     """The exact NLL of a model with one or two latents, or nothing."""
     if vae.latent_dim > evaluation.MAX_LATENTS:
         return {}
-    x = torch.cat([x for x, _ in data.test_dataloader()])
-    if not vae.likelihood.exponential_family:
-        x = x[:SLOW_QUADRATURE_IMAGES]
-        likelihood = f"the first {len(x)} of {likelihood}"
+    x = torch.cat([x for x, _ in data.test_dataloader()])[: QUADRATURE_IMAGES[vae.likelihood.exponential_family]]
+    likelihood = f"the first {len(x):,} of {likelihood}"
     name = "NLL by quadrature"
     try:
         nll, points = evaluation.quadrature_nll(vae, x.to(vae.device))

@@ -22,7 +22,7 @@ class NotConverged(ArithmeticError):
 
 
 @torch.no_grad()
-def quadrature_nll(vae: VAE, x: Tensor, tolerance: float = 1e-5) -> tuple[Tensor, int]:
+def quadrature_nll(vae: VAE, x: Tensor, tolerance: float = 5e-5) -> tuple[Tensor, int]:
     """-log of the integral of p(x|z) p(z) over latent space, by the midpoint rule.
 
     The grid is chosen on the first images: it grows until next to nothing of the integral lies at its border, and is
