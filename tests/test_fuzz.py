@@ -29,9 +29,10 @@ from support import REPOSITORY, TINY
 from hfvae import VAE, hub, sketch
 from hfvae.demo import api
 from hfvae.demo.blocks import SHARED
+from hfvae.demo.cards import read_card, to_html
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map.atlas import atlas
-from hfvae.demo.registry import PAD_SIDE, ModelRegistry, _card
+from hfvae.demo.registry import PAD_SIDE, ModelRegistry
 from hfvae.demo.sliders import morph, prior
 from hfvae.demo.widget import answering
 from hfvae.hub import layout, validate_card
@@ -227,7 +228,9 @@ def test_card_text(folder: Path, text: str, times: int) -> None:
     path = folder / hub.CARD
     with restored(path), only_within(folder):
         path.write_bytes((text * times).encode("utf-8", "surrogatepass"))
-        assert "<!-- hfvae:results -->" not in _card(hub.ModelSource(folder), "name")
+        shown = read_card(hub.ModelSource(folder), "name")
+        assert "<!-- hfvae:results -->" not in shown
+        assert "<script" not in to_html(shown, 0)
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
             hub.write_card(folder, FACTS)

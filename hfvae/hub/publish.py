@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -121,11 +121,7 @@ def push(
     stale = [name for name in held if repo_type == "model" and _MEASURED.fullmatch(name) and name not in files]
 
     def commit_once() -> CommitInfo:
-        # fresh operations: used ones remember what the repository held before
-        operations: list[CommitOperationAdd | CommitOperationDelete] = [
-            CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()
-        ]
-        operations += [CommitOperationDelete(path_in_repo=name) for name in stale]
+        operations = _operations(files, stale)
         return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
 
     commit = _call_api(
@@ -140,6 +136,12 @@ def push(
             lambda: api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=repo_type),
         )
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
+
+
+def _operations(files: Mapping[str, Path], stale: Sequence[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """Fresh operations for a commit: used ones remember what the repository held before."""
+    added = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
+    return [*added, *(CommitOperationDelete(path_in_repo=name) for name in stale)]
 
 
 def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None, tag: str | None, so_far: str) -> None:
