@@ -2,13 +2,14 @@
 #   docker build -t hfvae . && docker run --read-only --tmpfs /tmp -p 7860:7860 hfvae
 FROM python:3.12-slim
 
-# PyTorch's own CPU builds are a tenth the size of those with CUDA
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PyTorch's own CPU builds are a tenth the size of those with CUDA: name their index, as PyTorch's site gives it, by
+# docker build --build-arg PIP_EXTRA_INDEX_URL=...
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /app
 COPY requirements.txt pyproject.toml README.md LICENSE ./
 COPY hfvae ./hfvae
 COPY app.py ./
-RUN pip install --no-cache-dir torch --index-url "$TORCH_INDEX" && pip install --no-cache-dir ".[app]"
+RUN pip install --no-cache-dir ".[app]"
 
 USER nobody
 ENV GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860 GRADIO_TEMP_DIR=/tmp/gradio HF_HOME=/tmp/huggingface \

@@ -70,14 +70,14 @@ class ImageTensors(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """Images (B, C, H, W) float32 and targets (B,) int64."""
-        places = torch.arange(len(self))[torch.as_tensor(indices)]  # none negative
+        places = torch.as_tensor(indices)
         chosen = self.indices[places]
         levels = self.images.levels[chosen].float()
         if self.rotation:
             levels = rotate(levels, self.rotation).clamp_(0, 255)  # interpolation can round above 255
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
-            noise = self._seeded_noise(self.noise_seed, places, levels.shape)
+            noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape)  # which makes none negative
         return self.pixels.apply(levels, noise), self.images.targets[chosen]
 
     def _seeded_noise(self, seed: int, places: Tensor, shape: torch.Size) -> Tensor:
@@ -162,7 +162,7 @@ class MNISTDataModule(lightning.LightningDataModule):
 
         Raises:
             FileNotFoundError: it is not there and cannot be downloaded.
-            ValueError: a file that is none of its own lies in its place.
+            ValueError: one of its files is damaged or belongs to something else.
         """
         if not isinstance(self._reader, IDXFiles) or self._reader.complete(self.data_dir):
             return

@@ -219,9 +219,9 @@ class Pixels:
         """
         if self.noisy:
             noise = torch.rand_like(levels) if noise is None else noise
-            return (
-                (levels + noise) / GREY_LEVELS if self.dequantize else (noise * (GREY_LEVELS - 1) < levels).to(levels)
-            )
+            if self.dequantize:
+                return (levels + noise) / GREY_LEVELS
+            return (noise * (GREY_LEVELS - 1) < levels).to(levels)
         x = levels / (GREY_LEVELS - 1)
         if self.binarize_threshold is not None:
             return (x > self.binarize_threshold).to(x)

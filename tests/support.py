@@ -117,6 +117,18 @@ class App:
         self.process.wait(20)
 
 
+def resident(pid: int) -> float:
+    """A process's resident memory in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def widget_call(config: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of a call that the page makes, given the app's /config, with some of its entries changed."""
+    [draw] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "draw-widget"]
+    call = {"component_id": draw, "fn_name": "decode", "session_hash": "x"}
+    return {**call, "data": {"model": "mnist-dense-2d", "z": [[0, 0]]}, **changes}
+
+
 def close(shown: list[int], vae: VAE, z: list[float]) -> bool:
     """Whether a picture on the page is that of a latent point, as Python decodes it, to a grey level."""
     expected = (generate(vae, z=torch.tensor([z], dtype=torch.float32)).flatten() * 255).round()

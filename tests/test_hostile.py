@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support import REPOSITORY, TINY, App
+from support import REPOSITORY, TINY, App, resident, widget_call
 
 from hfvae import hub
 
@@ -82,15 +82,8 @@ def ask(app: App, path: str, method: str = "GET", body: Any = None, **headers: s
     return status, text
 
 
-def widget_call(app: App, **changes: Any) -> dict[str, Any]:
-    """A call that the page makes."""
-    draw = next(
-        component["id"]
-        for component in json.loads(ask(app, "/config")[1])["components"]
-        if component["props"].get("elem_id") == "draw-widget"
-    )
-    call = {"component_id": draw, "fn_name": "decode", "session_hash": "x"}
-    return {**call, "data": {"model": "mnist-dense-2d", "z": [[0, 0]]}, **changes}
+def page_call(app: App, **changes: Any) -> dict[str, Any]:
+    return widget_call(json.loads(ask(app, "/config")[1]), **changes)
 
 
 def told(text: str, app: App) -> list[str]:
@@ -148,7 +141,7 @@ def test_what_the_page_does_not_need_is_closed(app: App, method: str, path: str)
 
 
 def test_nothing_of_this_machine_is_told(app: App) -> None:
-    call = widget_call(app)
+    call = page_call(app)
     for method, path, body in (
         ("GET", "/", None),
         ("GET", "/config", None),
@@ -241,7 +234,7 @@ def test_every_answer_carries_the_headers(app: App) -> None:
     ids=str,
 )
 def test_other_names_and_pages_are_refused(app: App, headers: dict[str, str], status: int) -> None:
-    for path, method, body in (("/config", "GET", None), ("/gradio_api/component_server", "POST", widget_call(app))):
+    for path, method, body in (("/config", "GET", None), ("/gradio_api/component_server", "POST", page_call(app))):
         answered, _, back = request(app, path, method, body, **headers)
         assert answered == status, path
         assert back["Access-Control-Allow-Credentials"] is None
@@ -253,7 +246,7 @@ def test_other_names_and_pages_are_refused(app: App, headers: dict[str, str], st
 )
 def test_a_call_is_json(app: App, kind: str) -> None:
     for path in ("component_server", "call/generate", "queue/join"):
-        assert ask(app, f"/gradio_api/{path}", "POST", widget_call(app), Content_Type=kind)[0] == 415
+        assert ask(app, f"/gradio_api/{path}", "POST", page_call(app), Content_Type=kind)[0] == 415
 
 
 @pytest.mark.parametrize("name", ["session_hash", "fn_name", "event_id", "trigger_id"])
@@ -261,18 +254,12 @@ def test_a_call_is_json(app: App, kind: str) -> None:
     "value", ["a" * 65, "a" * 900_000, "", "a b", "x\nFAKE", {"a": 1}], ids=lambda value: str(value)[:9]
 )
 def test_identifiers_are_short_and_plain(app: App, name: str, value: Any) -> None:
-    status, text = ask(app, "/gradio_api/component_server", "POST", widget_call(app, **{name: value}))
+    status, text = ask(app, "/gradio_api/component_server", "POST", page_call(app, **{name: value}))
     assert status == 400
     assert f"{name} must be 1 to 64 letters" in text
     if isinstance(value, str) and len(value) < 100:
         path = "/gradio_api/queue/data?session_hash=" + urllib.parse.quote(value)
         assert ask(app, path)[0] >= 400
-
-
-def resident(app: App) -> float:
-    """The app's memory in MiB."""
-    [line] = [line for line in Path(f"/proc/{app.process.pid}/status").read_text().splitlines() if "VmRSS" in line]
-    return int(line.split()[1]) / 1024
 
 
 @pytest.mark.timeout(300)
@@ -284,13 +271,13 @@ def test_what_nobody_reads_is_not_kept(app: App) -> None:
         return [ask(app, "/gradio_api/call/generate", "POST", call)[0] for _ in range(count)]
 
     for number in range(20):
-        assert ask(app, "/gradio_api/component_server", "POST", widget_call(app, session_hash=f"w{number}"))[0] == 200
+        assert ask(app, "/gradio_api/component_server", "POST", page_call(app, session_hash=f"w{number}"))[0] == 200
     unread(20)
-    before = resident(app)
+    before = resident(app.process.pid)
     assert set(unread(120)) <= {200, 429}
     for number in range(200):
-        ask(app, "/gradio_api/component_server", "POST", widget_call(app, session_hash=f"s{number}"))
-    assert resident(app) - before < 60, "3.4 MiB a call and 0.1 MiB a session, if they were kept"
+        ask(app, "/gradio_api/component_server", "POST", page_call(app, session_hash=f"s{number}"))
+    assert resident(app.process.pid) - before < 60, "3.4 MiB a call and 0.1 MiB a session, if they were kept"
     status, text = ask(app, "/gradio_api/call/generate", "POST", {"data": ["mnist-dense-2d", 1, 1.0, 0, None]})
     for _ in range(100):
         if status == 200:

@@ -21,6 +21,7 @@ PACKAGE = REPOSITORY / "hfvae"
 # Which rooms a room may import; a folder is a room. docs/design.md draws them.
 ARROWS: dict[str, set[str]] = {
     "version": set(),
+    "allocator": set(),
     "distributions": set(),
     "networks": set(),
     "sampling": set(),
@@ -41,9 +42,21 @@ ARROWS: dict[str, set[str]] = {
     "inference": {"models", "sampling"},
     "evaluation": {"inference", "models", "sampling"},
     "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling"},
-    "demo": {"evaluation", "hub", "inference", "models", "networks", "sampling", "sketch", "zoo"},
+    "demo": {"allocator", "evaluation", "hub", "inference", "models", "networks", "sampling", "sketch", "zoo"},
     "cli": {
-        *("classifier", "data", "demo", "evaluation", "hub", "inference", "models", "plots", "sampling", "training"),
+        *(
+            "allocator",
+            "classifier",
+            "data",
+            "demo",
+            "evaluation",
+            "hub",
+            "inference",
+            "models",
+            "plots",
+            "sampling",
+            "training",
+        ),
         *("version", "zoo"),
     },
     "__main__": {"cli"},

@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ..allocator import keep_freed_memory
 from ..classifier import WEIGHTS, build, features, probabilities
 from ..data import Batch, MNISTDataModule
-from ..training.hardware import keep_freed_memory
 
 MIN_ACCURACY = 0.993
 """A classifier below this test accuracy is not saved."""

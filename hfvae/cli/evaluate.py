@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from .. import evaluation, hub, plots
+from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
 from ..inference import evaluating, generate, reconstruct
 from ..models import VAE
 from ..sampling import moments
-from ..training.hardware import keep_freed_memory
 from ..version import __version__
 from ..zoo import pick_device
 from . import add_extension_option, import_extensions, metrics

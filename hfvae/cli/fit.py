@@ -31,10 +31,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from .. import evaluation, hub
+from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
 from ..models import VAE
 from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
-from ..training.hardware import keep_freed_memory, multiplies_bfloat16
+from ..training.hardware import multiplies_bfloat16
 from . import REPOSITORY, import_extensions
 
 LOCK = ".lock"

@@ -95,7 +95,7 @@ def mean(name: str, values: Tensor, unit: str, protocol: str) -> Metric:
 
 
 def share(name: str, value: float, count: int, protocol: str) -> Metric:
-    """A share of `count` cases, with its standard error as a mean of so many independent ones."""
+    """A proportion of `count` cases, with its standard error as if the cases were independent."""
     return metric(name, value, "", protocol, math.sqrt(value * (1 - value) / count))
 
 

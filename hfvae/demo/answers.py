@@ -15,8 +15,8 @@ import orjson
 from gradio.queueing import Queue
 from gradio.utils import LRUCache
 
+from ..allocator import release_freed_memory
 from .limiter import visitor
-from .memory import give_back
 
 MAX_SESSIONS = 256
 MAX_UNREAD_BYTES = 8 << 20
@@ -101,7 +101,7 @@ class UnreadAnswers(LRUCache[str, Any]):
         for session, box in list(self.items()):
             if time.monotonic() - box.touched > MAX_AGE and (box.qsize() or session not in running):
                 self._drop(session)
-        give_back()
+        release_freed_memory()
         if self:
             self._sweep_later()
 

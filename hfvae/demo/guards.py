@@ -177,7 +177,7 @@ class RequestRules:
             return await self.app(scope, receive, send)
         visitor.set((scope.get("client") or ("",))[0])
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = {name: value for name in IDENTIFIERS for value in query.get(name, [])}
+        given: list[tuple[str, Any]] = [(name, value) for name in IDENTIFIERS for value in query.get(name, [])]
         if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > 4 * MAX_PATH:
             return await _refuse("the address is too long", 414, scope, receive, send)
         if scope["method"] == "POST":
@@ -191,9 +191,9 @@ class RequestRules:
                 return await _refuse("the body is not readable as JSON", 400, scope, receive, send)
             if not isinstance(parsed, dict):
                 return await _refuse("the body must be a JSON object", 422, scope, receive, send)
-            given.update({name: parsed[name] for name in IDENTIFIERS if parsed.get(name) is not None})
+            given += [(name, parsed[name]) for name in IDENTIFIERS if parsed.get(name) is not None]
             receive = _replay(body, receive)
-        wrong = next((name for name, value in given.items() if not IDENTIFIER.fullmatch(str(value))), None)
+        wrong = next((name for name, value in given if not IDENTIFIER.fullmatch(str(value))), None)
         if wrong is not None:
             return await _refuse(f"{wrong} must be 1 to 64 letters, digits or _.:-", 400, scope, receive, send)
         await self.app(scope, receive, send)

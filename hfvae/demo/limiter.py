@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import TracebackType
 
 visitor: ContextVar[str] = ContextVar("visitor", default="")
-"""The address of whoever is being answered; empty outside a request."""
+"""The client address of the current request; empty outside a request."""
 
 
 class Busy(RuntimeError):

@@ -7,15 +7,12 @@ import logging
 import sys
 import traceback
 from collections import Counter
-from types import TracebackType
 from typing import Any
 
 MAX_MESSAGE = 2000
 """Characters of a message; a visitor decides some of them."""
 MAX_PLACES = 1000
 """Places in the code of which errors are counted."""
-
-ErrorInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class OneLine(logging.Formatter):

@@ -43,16 +43,16 @@ def image_bounds(vae: VAE, loader: Loader, seed: int = 0) -> ELBOTerms:
     return ELBOTerms(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
 
 
-def image_groups(loader: Loader, size: int = GROUP) -> Iterator[Tensor]:
-    """The images of a loader in groups of `size`, the last one perhaps smaller, whatever the loader's batches.
+def image_groups(loader: Loader) -> Iterator[Tensor]:
+    """The images of a loader in groups of `GROUP`, the last one perhaps smaller, whatever the loader's batches.
 
     Raises:
         ValueError: the loader yields no batch.
     """
     rest = None
     for x, _ in loader:
-        *whole, rest = (x if rest is None else torch.cat([rest, x])).split(size)
-        if len(rest) == size:
+        *whole, rest = (x if rest is None else torch.cat([rest, x])).split(GROUP)
+        if len(rest) == GROUP:
             whole, rest = [*whole, rest], rest[:0]
         yield from whole
     if rest is None:

@@ -38,6 +38,10 @@ CARD = "README.md"
 METRICS = "metrics.json"
 TRAINING = "training.json"
 FIGURES = "figures"
+MEASURED = (LATENTS, METRICS, TRAINING)
+"""Files that hold only for the weights beside them, as figures do."""
+FILES = (CONFIG, WEIGHTS, *MEASURED, CARD)
+"""All files of a model, but for the figures."""
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 16
 BUNDLED = Path(__file__).parent.parent / "pretrained"

@@ -21,12 +21,9 @@ from ..datasets import TrainingData
 from .card import CAPTIONS, ModelFacts
 from .download import ModelSource
 from .errors import ConfigError, NotFoundError, WeightsError
-from .layout import CARD, CONFIG, FIGURES, LATENTS, METRICS, TRAINING, WEIGHTS
+from .layout import FIGURES, FILES
 from .loading import load_checkpoint, load_model, save_model
 from .publish import full_repo_id, prepare, push
-
-MODEL_FILES = (CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, *(f"{FIGURES}/{name}.png" for name in CAPTIONS))
-"""All that a repository may hold of a model."""
 
 
 class HubMixin(PyTorchModelHubMixin):
@@ -198,7 +195,7 @@ def _fetch_same(model: Any, repo_id: str, folder: Path, **options: Any) -> bool:
     except (NotFoundError, ConfigError, WeightsError):
         return False  # no repository, or none of this model
     folder.mkdir()
-    for name in MODEL_FILES:
+    for name in (*FILES, *(f"{FIGURES}/{caption}.png" for caption in CAPTIONS)):
         with suppress(NotFoundError):
             path = folder / name
             path.parent.mkdir(exist_ok=True)

@@ -21,12 +21,11 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from .card import ModelFacts, validate_card, write_card
 from .download import ModelSource
 from .errors import PushError
-from .layout import CARD, CONFIG, FIGURES, LATENTS, METRICS, TRAINING, WEIGHTS, sha256
+from .layout import CARD, FIGURES, FILES, LATENTS, MEASURED, METRICS, WEIGHTS, sha256
 
 Answer = TypeVar("Answer")
 _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
-_MEASURED = re.compile(rf"{METRICS}|{TRAINING}|{LATENTS}|{FIGURES}/[^/]+\.png")
-_FILES = [CONFIG, WEIGHTS, LATENTS, METRICS, TRAINING, CARD, f"{FIGURES}/*.png"]
+_FIGURE = re.compile(rf"{FIGURES}/[^/]+\.png")
 
 
 def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, evaluated: bool = True) -> dict[str, Path]:
@@ -57,7 +56,8 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     if evaluated:
         _check_metrics(folder)
     write_card(folder, facts, repo_id, output=scratch / CARD)
-    files = {path.relative_to(folder).as_posix(): path for pattern in _FILES for path in sorted(folder.glob(pattern))}
+    patterns = (*FILES, f"{FIGURES}/*.png")
+    files = {path.relative_to(folder).as_posix(): path for pattern in patterns for path in sorted(folder.glob(pattern))}
     return files | {CARD: scratch / CARD}
 
 
@@ -118,10 +118,10 @@ def push(
         _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
     _prepare_refs(api, repo_id, repo_type, revision, tag, so_far)
     held = _call_api(repo_id, so_far, partial(api.list_repo_files, repo_id, revision=revision, repo_type=repo_type))
-    stale = [name for name in held if repo_type == "model" and _MEASURED.fullmatch(name) and name not in files]
+    measured = [name for name in held if repo_type == "model" and (name in MEASURED or _FIGURE.fullmatch(name))]
 
     def commit_once() -> CommitInfo:
-        operations = _operations(files, stale)
+        operations = _operations(files, [name for name in measured if name not in files])
         return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
 
     commit = _call_api(

@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import paths  # noqa: F401
-from support import App
+from support import App, resident, widget_call
 
 MODEL = "mnist-dense-2d"
 MOST_AT_ONCE, MOST_IN_THE_END = 256, 64  # MiB
@@ -50,7 +50,7 @@ class Target:
         self.host, self.port = urlsplit(url).hostname, urlsplit(url).port
         self.url, self.pid = url, pid
         config = self.json("/config")
-        self.widget = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "draw-widget")
+        self.config = config
         self.functions = {part["api_name"]: part["id"] for part in config["dependencies"]}
         self.routes = sorted(self.json("/openapi.json")["paths"])
 
@@ -74,13 +74,6 @@ class Target:
 
     def post(self, path: str, body: Any) -> tuple[str, bytes]:
         return self.ask("POST", f"/gradio_api/{path}", json.dumps(body).encode())
-
-    def resident(self) -> float:
-        """The server's memory in MiB."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("the app has ended")
 
 
 def attack(function: Attack) -> Attack:
@@ -112,22 +105,17 @@ def calls_of_one_session(target: Target, count: int) -> str:
     return repeated(count, lambda _: target.post("queue/join", body)[0])
 
 
-def widget_call(target: Target, **changes: Any) -> dict[str, Any]:
-    call = {"component_id": target.widget, "fn_name": "decode", "session_hash": "x"}
-    return {**call, "data": {"model": MODEL, "z": [[0.0, 0.0]]}, **changes}
-
-
 @attack
 def sessions_without_end(target: Target, count: int) -> str:
     return repeated(
-        count, lambda number: target.post("component_server", widget_call(target, session_hash=f"{number}"))[0]
+        count, lambda number: target.post("component_server", widget_call(target.config, session_hash=f"{number}"))[0]
     )
 
 
 @attack
 def session_names_of_900_KB(target: Target, count: int) -> str:
     def once(number: int) -> str:
-        return target.post("component_server", widget_call(target, session_hash=f"{number}" * 100_000))[0]
+        return target.post("component_server", widget_call(target.config, session_hash=f"{number}" * 100_000))[0]
 
     return repeated(count // 10, once)
 
@@ -135,7 +123,9 @@ def session_names_of_900_KB(target: Target, count: int) -> str:
 @attack
 def functions_that_do_not_exist(target: Target, count: int) -> str:
     def once(number: int) -> str:
-        return target.post("component_server", widget_call(target, fn_name=f"f{number}", session_hash=f"f{number}"))[0]
+        return target.post(
+            "component_server", widget_call(target.config, fn_name=f"f{number}", session_hash=f"f{number}")
+        )[0]
 
     return repeated(count, once)
 
@@ -227,7 +217,7 @@ def hostile_drawings_and_points(target: Target, count: int) -> str:
     def once(_: int) -> str:
         value = luck.choice(values)
         data = luck.choice([{"model": value}, {"model": MODEL, "z": value}, {"model": MODEL, "z": [[value, 0]]}, value])
-        return target.post("component_server", widget_call(target, data=data))[0]
+        return target.post("component_server", widget_call(target.config, data=data))[0]
 
     return repeated(count, once)
 
@@ -235,11 +225,11 @@ def hostile_drawings_and_points(target: Target, count: int) -> str:
 @contextmanager
 def watched(target: Target) -> Iterator[list[float]]:
     """The only entry is the server's memory at its peak."""
-    highest, done = [target.resident()], threading.Event()
+    highest, done = [resident(target.pid)], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
-            highest[0] = max(highest[0], target.resident())
+            highest[0] = max(highest[0], resident(target.pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -253,22 +243,22 @@ def watched(target: Target) -> Iterator[list[float]]:
 def run(target: Target, count: int, only: list[str]) -> bool:
     """Attack, print the table, and tell whether the app withstood."""
     for _ in range(20):  # what any visitor brings into memory is no growth
-        target.post("component_server", widget_call(target))
+        target.post("component_server", widget_call(target.config))
         _, answer = target.post("call/generate", {"data": [MODEL, 100, 1.0, 0, None]})
         target.ask("GET", f"/gradio_api/call/generate/{json.loads(answer)['event_id']}")
-    start, ok = target.resident(), True
+    start, ok = resident(target.pid), True
     print(f"{'attack':42} {'before':>7} {'peak':>7} {'after':>7}  answers")
     for name, function in ATTACKS.items():
         if only and name not in only:
             continue
-        before = target.resident()
+        before = resident(target.pid)
         with watched(target) as highest:
             outcome = function(target, count)
-        print(f"{name:42} {before:7.0f} {highest[0]:7.0f} {target.resident():7.0f}  {outcome}", flush=True)
+        print(f"{name:42} {before:7.0f} {highest[0]:7.0f} {resident(target.pid):7.0f}  {outcome}", flush=True)
         ok = ok and highest[0] - start < MOST_AT_ONCE
     time.sleep(SETTLING)
-    status, _ = target.post("component_server", widget_call(target))
-    grown = target.resident() - start
+    status, _ = target.post("component_server", widget_call(target.config))
+    grown = resident(target.pid) - start
     print(f"grown by {grown:.0f} MiB in the end, {SETTLING:.0f} seconds later; a visitor's call is answered {status}")
     return ok and grown < MOST_IN_THE_END and status == "200"
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import paths  # noqa: F401
 from playwright.sync_api import Error
-from support import App, close, free_port, open_browser
+from support import App, close, free_port, open_browser, resident
 
 from hfvae import VAE, load
 
@@ -298,11 +298,6 @@ def starting(browser: Any) -> None:
     say(
         "start to first answered event, against one slider and torch", f"{we:.1f} s against {they:.1f} s: {more:+.1f} s"
     )
-
-
-def resident(pid: int) -> float:
-    """Resident memory in MiB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
 def right(page: Any, vaes: dict[str, VAE]) -> bool:

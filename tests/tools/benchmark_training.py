@@ -37,10 +37,10 @@ from torchvision import transforms
 from torchvision.datasets import MNIST
 
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub
+from hfvae.allocator import keep_freed_memory
 from hfvae.likelihoods import ContinuousBernoulliLikelihood
 from hfvae.sampling import rsample
 from hfvae.training import VAETraining
-from hfvae.training.hardware import keep_freed_memory
 from hfvae.training.optimizers import OPTIMIZERS
 
 LIMIT = ContinuousBernoulliLikelihood.limit

@@ -29,8 +29,8 @@ from conditional_flow import ConditionalFlow  # noqa: F401  registers the poster
 from support import REPOSITORY
 
 from hfvae import VAE, ConvVAE, MNISTDataModule, classifier, evaluation, generate, load, plots
+from hfvae.allocator import keep_freed_memory
 from hfvae.training import VAETraining
-from hfvae.training.hardware import keep_freed_memory
 
 ROOT = Path("runs/experiments")
 RECIPE = "configs/mnist_conv_binary.yaml"

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import paths  # noqa: F401
-from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, resident, right, say
+from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, right, say
 from hub_server import Fault, HubServer
-from support import App, open_browser
+from support import App, open_browser, resident
 
 from hfvae import hub, load
 

@@ -88,7 +88,7 @@ def _drawing(registry: ModelRegistry, request: dict[str, Any]) -> tuple[LoadedMo
 
 
 def _fixed_noise() -> Generator:
-    """The same noise for every drawing, so that its percentile does not flicker."""
+    """The same noise for every drawing, so that equal drawings have equal percentiles."""
     return Generator().manual_seed(0)
 
 

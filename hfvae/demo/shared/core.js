@@ -137,7 +137,7 @@ window.hfvae ??= (() => {
     };
   }
 
-  // How many requests are under way or about to be sent is on <html data-pending>, for whoever drives the page.
+  // <html data-pending> has the number of pending requests, for browser automation.
   function count(change) {
     const { dataset } = document.documentElement;
     const pending = Number(dataset.pending ?? 0) + change;
