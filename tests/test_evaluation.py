@@ -46,10 +46,10 @@ class Fixed(nn.Module):
         return torch.cat([mean, self.log_std.expand_as(mean)], 1)
 
 
-def linear_gaussian() -> tuple[VAE, MultivariateNormal]:
+def linear_gaussian(scale: float = 1.0) -> tuple[VAE, MultivariateNormal]:
     """x = W z + noise: p(x) = N(0, W W^T + sigma^2 I) in closed form (probabilistic PCA, Tipping & Bishop 1999)."""
     vae = DenseVAE([], LATENTS, "Gaussian", image_shape=(1, SIDE, SIDE), sigma=SIGMA)
-    weight = torch.randn(SIDE * SIDE, LATENTS)
+    weight = scale * torch.randn(SIDE * SIDE, LATENTS)
     with torch.no_grad():
         decoder = vae.decoder[0][0]
         decoder.weight.copy_(weight)
@@ -132,11 +132,20 @@ def test_the_table_of_log_likelihoods(likelihood_type: str, latent_dim: int) -> 
 
 def test_quadrature_of_a_model_known_in_closed_form() -> None:
     vae, marginal = linear_gaussian()
-    x = marginal.sample((600,))
+    x = marginal.sample((1200,))
     nll, points = quadrature_nll(vae, x.view(-1, 1, SIDE, SIDE))
     torch.testing.assert_close(nll, -marginal.log_prob(x).double(), atol=1e-4, rtol=0)
     assert points <= 256
-    far = 8 * marginal.sample((20,))  # beyond the first grid's border
+    vae, marginal = linear_gaussian(scale=10)  # narrow posteriors, for which the grid is refined around each image
+    x = marginal.sample((300,))
+    nll, points = quadrature_nll(vae.double(), x.view(-1, 1, SIDE, SIDE).double())
+    torch.testing.assert_close(nll, -marginal.log_prob(x).double(), atol=2e-3, rtol=0)
+    assert points >= 512
+
+
+def test_quadrature_of_images_beyond_the_first_grid() -> None:
+    vae, marginal = linear_gaussian()
+    far = 8 * marginal.sample((20,))
     nll, _ = quadrature_nll(vae, far.view(-1, 1, SIDE, SIDE), tolerance=1e-6)
     torch.testing.assert_close(nll, -marginal.log_prob(far).double(), atol=1e-3, rtol=1e-5)
     with pytest.raises(ValueError, match="at most 2 latents"):
