@@ -91,7 +91,7 @@ class _Grid:
         return self.vae.likelihood.log_prob_table(outputs, x) + log_prior.unsqueeze(1)
 
     def locate(self, x: Tensor) -> tuple[Tensor, float]:
-        """The cell in which each image's p(x, z) is largest, (B,), and the mean share of p(x) that lies at the border."""
+        """The cell in which each image's p(x, z) is largest, (B,), and the mean share of p(x) at the border."""
         best, shares = [], []
         for images in x.split(_AT_ONCE):
             table = torch.cat([self._table(part, images) for part in self.decoded])
@@ -124,7 +124,7 @@ class _Grid:
 
 
 def _neighbourhoods(places: Tensor, size: int) -> Iterator[Tensor]:
-    """Divide points (B, D) into groups of at most `size` neighbours, by halving along the widest axis: their indices."""
+    """Divide points (B, D) into groups of at most `size` neighbours, by halving along the widest axis."""
     groups = [torch.arange(len(places))]
     while groups:
         members = groups.pop()
