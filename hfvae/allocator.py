@@ -8,6 +8,7 @@ from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _FREELY = 1 << 30
+_LARGE = 128 << 10
 
 
 def keep_freed_memory() -> None:
@@ -21,10 +22,15 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, _FREELY)
 
 
-def limit_arenas(count: int = 2) -> None:
-    """Limit the allocator to `count` arenas for all threads; by default each thread's own keeps what is freed in it."""
+def return_freed_memory(arenas: int = 2) -> None:
+    """Let freed memory go back to the kernel, for a server that runs for long.
+
+    All threads share `arenas` arenas; by default each thread's own keeps what is freed in it. Large blocks are mapped,
+    each by itself; by default the size from which they are grows as they come, and they end up in arenas too.
+    """
     if (libc := _glibc()) is not None:
-        libc.mallopt(_M_ARENA_MAX, count)
+        libc.mallopt(_M_ARENA_MAX, arenas)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def release_freed_memory() -> None:

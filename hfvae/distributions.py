@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -24,6 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
+
+from .tensors import values_known
 
 # B_2k / (2k)! for k = 1, 2, ...: the Taylor coefficients of A'(eta) - 1/2 in odd powers of eta (B: Bernoulli numbers).
 _SERIES = (
@@ -59,12 +60,14 @@ def _series(a: Tensor, terms: int) -> tuple[Tensor, Tensor]:
     )
 
 
-@cache
-def _at_radius(dtype: torch.dtype) -> tuple[float, float]:
+def _series_at_radius(dtype: torch.dtype) -> tuple[float, float]:
     """`_series` where the closed forms take over, rounded as they are."""
     radius, terms = _NEAR_ZERO[dtype]
     normalizer, mean = _series(torch.full((), radius, dtype=dtype), terms)
     return normalizer.item(), mean.item()
+
+
+_AT_RADIUS = {dtype: _series_at_radius(dtype) for dtype in _NEAR_ZERO}
 
 
 def _reflected_log_normalizer_and_mean(a: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,7 +84,7 @@ def _reflected_log_normalizer_and_mean(a: Tensor) -> tuple[Tensor, Tensor]:
     mean = u.div_(rest).neg_().add_(inverse)
     log_normalizer = inverse.mul_(rest).log_()
     series = _series(a.clamp_max(radius), terms)
-    for closed, near, at_radius in zip((log_normalizer, mean), series, _at_radius(a.dtype), strict=True):
+    for closed, near, at_radius in zip((log_normalizer, mean), series, _AT_RADIUS[a.dtype], strict=True):
         closed.add_(near.sub_(at_radius))
     return log_normalizer, mean
 
@@ -102,12 +105,17 @@ def _reflected_variance(a: Tensor) -> Tensor:
 class _Mean(torch.autograd.Function):
     """A'(eta), whose derivative is the variance."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, eta: Tensor) -> Tensor:
-        ctx.save_for_backward(eta)
+    def forward(eta: Tensor) -> Tensor:
         sign = eta.sign()
         _, mean = _reflected_log_normalizer_and_mean(eta.abs())
         return (sign + 1).mul_(0.5).addcmul_(sign, mean, value=-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @once_differentiable
@@ -123,23 +131,30 @@ class _LogProb(torch.autograd.Function):
     saturated logit would never come back, while a straight-through x - mean(limit) pushes it further out. There the
     gradient is x - 1 for positive and x for negative logits: that of the Bernoulli, saturated, which always leads back.
 
-    The forward pass computes the gradient too, with the one exponential that both need.
+    The forward pass computes the gradient too, with the one exponential that both need; it is the second output.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, eta: Tensor, limit: float) -> Tensor:
+    def forward(x: Tensor, eta: Tensor, limit: float) -> tuple[Tensor, Tensor]:
         log_normalizer, mean = _reflected_log_normalizer_and_mean(eta.abs())
         if math.isfinite(limit):  # both decrease, so that a bound on them is one on |eta|
             log_normalizer.clamp_min_(math.log(-math.expm1(-limit) / limit))
             torch.threshold_(mean, 1 / limit - 1 / math.expm1(limit), 0.0)
         sign = eta.sign()
-        offset = (sign + 1).mul_(-0.5).add_(x)  # x - h
-        ctx.save_for_backward(x, eta, torch.addcmul(offset, sign, mean))
-        ctx.limit = limit
-        return offset.mul_(eta.clamp(-limit, limit)).sub_(log_normalizer)
+        offset = torch.add(x, sign + 1, alpha=-0.5)  # x - h
+        gradient = torch.addcmul(offset, sign, mean)
+        return offset.mul_(eta.clamp(-limit, limit)).sub_(log_normalizer), gradient
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
+        x, eta, ctx.limit = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(x, eta, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, eta, gradient = ctx.saved_tensors
         grad_x = grad_eta = None
         if ctx.needs_input_grad[0]:
@@ -152,11 +167,16 @@ class _LogProb(torch.autograd.Function):
 class _LogProbGradient(torch.autograd.Function):
     """x - mean(eta), known already, so that log_prob can be differentiated twice."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, eta: Tensor, gradient: Tensor, limit: float) -> Tensor:
+    def forward(x: Tensor, eta: Tensor, gradient: Tensor, limit: float) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, float], output: Tensor) -> None:
+        _, eta, _, ctx.limit = inputs
         ctx.save_for_backward(eta)
-        ctx.limit = limit
-        return gradient
 
     @staticmethod
     @once_differentiable
@@ -206,13 +226,13 @@ class ContinuousBernoulli(Distribution):
         self.limit = float(limit)
         super().__init__(self._eta.shape, validate_args=False)
         self._validate_args = Distribution._validate_args if validate_args is None else validate_args
-        if self._validate_args and self._eta.numel():
+        if self._validate_args and self._eta.numel() and values_known(self._eta):
             low, _ = self._eta.aminmax()  # NaN if any of them is; a tenth of the time of checking each
             if low.isnan():
                 raise ValueError("ContinuousBernoulli needs logits that are numbers, got NaN")
 
     def _validate_sample(self, value: Tensor) -> None:
-        if value.numel():
+        if value.numel() and values_known(value):
             low, high = value.aminmax()
             if not (low >= 0 and high <= 1):  # NaN too
                 raise ValueError(f"a continuous Bernoulli's values lie in [0, 1], got [{low:.4g}, {high:.4g}]")
@@ -242,12 +262,12 @@ class ContinuousBernoulli(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         value, eta = torch.broadcast_tensors(value, self._eta)
-        return _LogProb.apply(value, eta, self.limit)
+        return _LogProb.apply(value, eta, self.limit)[0]
 
     def entropy(self) -> Tensor:
         """Differential entropy in nats, at most 0: -E[log p(x)] = -log p(E[x]), since log p is linear in x."""
         reflected = -self.logits.abs()  # the entropy is even, and on this side nothing cancels
-        return -_LogProb.apply(_Mean.apply(reflected), reflected, math.inf)
+        return -_LogProb.apply(_Mean.apply(reflected), reflected, math.inf)[0]
 
     def cdf(self, value: Tensor) -> Tensor:
         """P(X <= value) = (exp(eta * value) - 1) / (exp(eta) - 1)."""

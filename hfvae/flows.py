@@ -156,7 +156,7 @@ class FlowDistribution(Distribution):
     def __init__(self, flow: Flow, like: Tensor, dim: int) -> None:
         self.flow = flow
         zero = torch.zeros(dim, device=like.device, dtype=like.dtype)
-        self.base = Independent(Normal(zero, torch.ones_like(zero)), 1)
+        self.base = Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1, validate_args=False)
         super().__init__(event_shape=Size((dim,)), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:

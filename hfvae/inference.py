@@ -1,8 +1,9 @@
 """What a trained VAE is for: generate, reconstruct, encode, interpolate.
 
-Images are grey, in [0, 1], also for models trained on standardised pixels. Every function leaves the model's train/eval
-state, its device and torch's global random state as it found them, and returns CPU tensors. Randomness comes from
-`generator`; without one, from a fresh one seeded by the system.
+Images are in [0, 1], also for models trained on standardised pixels, and come as PIL images, NumPy arrays or tensors,
+one or a batch: see `hfvae.images.as_images`. Every function leaves the model's train/eval state, its device and torch's
+global random state as it found them, and returns CPU tensors. Randomness comes from `generator`; without one, from a
+fresh one seeded by the system.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .images import arranged, as_images, split_batch
 from .models import VAE
 from .sampling import rsample
 
@@ -72,22 +74,26 @@ def sample_prior(
     return rsample(vae.prior, (num_samples,), generator or fresh_generator(), temperature)
 
 
-def encode_images(vae: VAE, images: Tensor) -> Distribution:
-    """q(z|x) of images (N, *image_shape) in [0, 1], on any device, of any float dtype; on the model's device."""
-    return vae.encode(vae.training_data.pixels.normalize(images.to(vae.device)))
+def encode_images(vae: VAE, images: Any, name: str = "x") -> Distribution:
+    """q(z|x) of images as `hfvae.images.as_images` takes them, on any device; on the model's device."""
+    x = as_images(images, vae.image_shape, name).to(vae.device, vae.density_dtype)
+    return vae.encode(vae.training_data.pixels.normalize(x))
 
 
-def reconstruct(vae: VAE, x: Tensor, sample_mode: bool = False, generator: torch.Generator | None = None) -> Tensor:
+def reconstruct(vae: VAE, x: Any, sample_mode: bool = False, generator: torch.Generator | None = None) -> Tensor:
     """Encode images and decode them again.
 
     Args:
         vae: the model.
-        x: images (N, *image_shape), in [0, 1].
+        x: one image or a batch of N, in [0, 1] or uint8.
         sample_mode: decode a draw from q(z|x) instead of the image's code, which is the mean of q(z|x).
         generator: source of that draw.
 
     Returns:
-        Of x's shape, in [0, 1], on the CPU.
+        (N, *image_shape) in [0, 1], on the CPU; N is 1 for one image.
+
+    Raises:
+        TypeError, ValueError: images of another kind or size, or pixels out of range.
     """
     with evaluating(vae):
         q = encode_images(vae, x)
@@ -104,7 +110,7 @@ def encode_loader(vae: VAE, loader: Iterable[Any], return_targets: bool = False)
 
     Args:
         vae: the model.
-        loader: yields (images, targets), as `MNISTDataModule`'s loaders do, treated as the model was trained.
+        loader: yields batches of images, or of images and targets, as `read_batch` takes them.
         return_targets: return the targets too.
 
     Returns:
@@ -113,37 +119,81 @@ def encode_loader(vae: VAE, loader: Iterable[Any], return_targets: bool = False)
         of a Gaussian that is not diagonal.
 
     Raises:
-        ValueError: a loader that yields nothing, or a posterior that has neither.
+        ValueError: a loader that yields nothing, or no targets where they are asked for, or a posterior that has
+            neither.
     """
     parts: list[tuple[Tensor, ...]] = []
+    generator = torch.Generator().manual_seed(0)
     with evaluating(vae):
-        for x, y in loader:
+        for batch in loader:
+            x, y = read_batch(vae, batch, generator)
             q = vae.encode(x.to(vae.device))
-            parts.append((vae.posterior.code(q).cpu(), vae.posterior.scale(q).cpu(), y.cpu()))
+            targets = (require_targets(y),) if return_targets else ()
+            parts.append((vae.posterior.code(q).cpu(), vae.posterior.scale(q).cpu(), *targets))
     if not parts:
         raise ValueError("the loader yields no batch: there is nothing to encode")
-    z_mu, z_sigma, y = (torch.cat(column) for column in zip(*parts, strict=True))
-    return (z_mu, z_sigma, y) if return_targets else (z_mu, z_sigma)
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 
-def interpolate(vae: VAE, x_a: Tensor, x_b: Tensor, steps: int = 10, spherical: bool = False) -> Tensor:
+def read_batch(vae: VAE, batch: Any, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+    """The images of a loader's batch, treated as the model expects its data, and the targets.
+
+    Args:
+        vae: the model.
+        batch: images, (images, targets), or a dict with ``image`` or ``pixel_values``, and ``label``. Images are a
+            tensor, channels first or last, or without channels: floats, taken as they are, or grey levels in uint8,
+            which get the treatment that the model's figures are measured with (dequantised, or binarised at random).
+        generator: source of that treatment's noise; None takes torch's global one.
+
+    Returns:
+        Images (N, *image_shape), and targets (N,) on the CPU, or None where the batch has none.
+
+    Raises:
+        TypeError, ValueError: a batch of another kind, or images of another shape.
+    """
+    images, targets = split_batch(batch)
+    if not isinstance(images, Tensor):
+        raise TypeError(f"a batch's images must be a tensor, got {type(images).__name__}: collate them into one")
+    x = arranged(images, vae.image_shape, "images")
+    if x.dtype == torch.uint8:
+        x = vae.likelihood.preprocess(x.cpu() / 255, generator, vae.training_data.pixels).to(images.device)
+    return x, None if targets is None else torch.as_tensor(targets).cpu()
+
+
+def require_targets(targets: Tensor | None) -> Tensor:
+    """`targets`, which a loader's batch may lack.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if targets is None:
+        raise ValueError("the loader yields images without targets, and the targets are needed here")
+    return targets
+
+
+def interpolate(vae: VAE, x_a: Any, x_b: Any, steps: int = 10, spherical: bool = False) -> Tensor:
     """Images on the path between two images' codes.
 
     Args:
         vae: the model.
-        x_a, x_b: an image each, image_shape or (1, *image_shape), in [0, 1].
+        x_a, x_b: an image each, in [0, 1] or uint8.
         steps: number of images, at least 2; the first and last are the reconstructions of x_a and x_b.
         spherical: move along the great circle instead of the straight line (Shoemake 1985; White 2016,
             https://arxiv.org/abs/1609.04468); codes of opposite direction have no such path and fall on the line.
 
     Returns:
         (steps, *image_shape) in [0, 1], on the CPU.
+
+    Raises:
+        TypeError, ValueError: not one image each, of the model's size, or too few steps.
     """
     if type(steps) is not int or steps < 2:
         raise ValueError(f"steps must be an int of at least 2, got {steps!r}")
     with evaluating(vae):
-        ends = torch.stack([x.reshape(vae.image_shape) if x.shape == (1, *vae.image_shape) else x for x in (x_a, x_b)])
-        z_a, z_b = vae.posterior.code(encode_images(vae, ends))
+        ends = [as_images(x, vae.image_shape, name).cpu() for x, name in ((x_a, "x_a"), (x_b, "x_b"))]
+        if [len(end) for end in ends] != [1, 1]:
+            raise ValueError(f"x_a and x_b must be one image each, got {len(ends[0])} and {len(ends[1])}")
+        z_a, z_b = vae.posterior.code(encode_images(vae, torch.cat(ends)))
         t = torch.linspace(0, 1, steps, device=z_a.device, dtype=z_a.dtype).unsqueeze(1)
         z = slerp(z_a, z_b, t) if spherical else torch.lerp(z_a, z_b, t)
         return vae.decode_image(z).cpu()

@@ -19,13 +19,15 @@ from .arguments import choose
 from .datasets import Pixels
 from .distributions import ContinuousBernoulli
 from .networks import Shape
+from .precision import FullPrecision
+from .tensors import checks, values_known
 
 LAMBDA_MIN = 1e-4
 """The continuous Bernoulli's lambda stays in [LAMBDA_MIN, 1 - LAMBDA_MIN] (Loaiza-Ganem & Cunningham 2019, sec. 5)."""
 INITIAL_SIGMA = 0.2
 
 
-class Likelihood(nn.Module):
+class Likelihood(FullPrecision):
     """p(x|z) as a function of decoder outputs (B, channels_per_pixel * C, H, W), for images (B, C, H, W).
 
     Attributes:
@@ -56,7 +58,7 @@ class Likelihood(nn.Module):
 
     def forward(self, outputs: Tensor) -> Independent:
         """(B, channels_per_pixel * C, H, W) -> p(x|z): batch (B,), event (C, H, W)."""
-        return Independent(self.distribution(outputs), 3)
+        return Independent(self.distribution(outputs), 3, validate_args=checks(outputs))
 
     def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
         """log p(x|z) of every image x (B, C, H, W) under each of the decoder outputs (G, k * C, H, W): (G, B).
@@ -93,6 +95,8 @@ class Likelihood(nn.Module):
         Raises:
             ValueError: says which pixels are expected.
         """
+        if not values_known(x):
+            return
         if self.unit_interval:
             low, high = x.aminmax()
             if not (low >= 0 and high <= 1):  # NaN too
@@ -126,7 +130,7 @@ class BernoulliLikelihood(Likelihood):
     browser_function = "sigmoid"
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        return Bernoulli(logits=outputs)
+        return Bernoulli(logits=outputs, validate_args=checks(outputs))
 
     @torch.no_grad()
     def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
@@ -146,7 +150,7 @@ class BernoulliLikelihood(Likelihood):
         )
 
     def validate_support(self, x: Tensor) -> None:
-        if not ((x == 0) | (x == 1)).all():
+        if values_known(x) and not ((x == 0) | (x == 1)).all():
             raise ValueError(
                 f"{self} needs pixels that are 0 or 1, got grey ones: binarise them "
                 '(MNISTDataModule(binarize="dynamic")), or use likelihood_type="ContinuousBernoulli"'
@@ -199,7 +203,8 @@ class LocationScaleLikelihood(Likelihood):
         return self.log_sigma.exp().item() if self.fixed_sigma is None else self.fixed_sigma
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        return self.family(outputs, self.log_sigma.exp() if self.fixed_sigma is None else self.fixed_sigma)
+        sigma = self.log_sigma.exp() if self.fixed_sigma is None else self.fixed_sigma
+        return self.family(outputs, sigma, validate_args=checks(outputs))
 
     def image(self, outputs: Tensor) -> Tensor:
         return outputs

@@ -18,8 +18,10 @@ from .datasets import Pixels, TrainingData, assumed_dataset
 from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
 from .posteriors import DEFAULT_POSTERIOR, encoder_outputs, make_posterior
+from .precision import full_dtype, full_precision
 from .priors import DEFAULT_PRIOR, make_prior
 from .sampling import is_standard_normal, kl_or_estimate, rsample
+from .tensors import validate_tensor
 
 
 class ELBOTerms(NamedTuple):
@@ -97,7 +99,13 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
     @property
     def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
         return next(self.parameters()).dtype
+
+    @property
+    def density_dtype(self) -> torch.dtype:
+        """What latents and densities are computed in: float32 for a model in half precision, else `dtype`."""
+        return full_dtype(self.dtype)
 
     @property
     def sigma(self) -> float | None:
@@ -114,7 +122,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
     @property
     def prior(self) -> Distribution:
         """p(z): batch (), event (latent_dim,)."""
-        return self.prior_module(next(self.parameters()))
+        return self.prior_module(torch.empty(0, dtype=self.density_dtype, device=self.device))
 
     @property
     def prior_name(self) -> str:
@@ -127,8 +135,8 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         """q(z|x): batch (B,), event (latent_dim,).
 
         Args:
-            x: images (B, *image_shape), the model's dtype, in [0, 1]; any real number for Gaussian and Laplace, and
-                standardised for a model that was trained so.
+            x: images (B, *image_shape), of `dtype` or `density_dtype`, in [0, 1]; any real number for Gaussian and
+                Laplace, and standardised for a model that was trained so.
 
         Raises:
             TypeError: x is no tensor of the model's dtype.
@@ -140,10 +148,10 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         """What `posterior` makes q(z|x) of, (B, n), for images x as for `encode`."""
         self._validate("x", x, self.image_shape)
         self.likelihood.validate_range(x)
-        return _full_precision(self.encoder(x))
+        return full_precision(self.encoder(x.to(self.dtype)))
 
     def decode(self, z: Tensor) -> Independent:
-        """p(x|z) for latents z (B, latent_dim) of the model's dtype: batch (B,), event image_shape.
+        """p(x|z) for latents z (B, latent_dim) of `dtype` or `density_dtype`: batch (B,), event image_shape.
 
         Raises:
             TypeError: z is no tensor of the model's dtype.
@@ -154,7 +162,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
     def decoder_outputs(self, z: Tensor) -> Tensor:
         """What `likelihood` makes p(x|z) of, (B, k * C, H, W), for z as for `decode`."""
         self._validate("z", z, (self.latent_dim,))
-        return _full_precision(self.decoder(z))
+        return full_precision(self.decoder(z.to(self.dtype)))
 
     def decode_image(self, z: Tensor) -> Tensor:
         """The image to show for latents z (B, latent_dim): (B, *image_shape) in [0, 1].
@@ -200,14 +208,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         return self.decode(self.posterior.code(self.encode(x)))
 
     def _validate(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-        if not isinstance(value, Tensor) or value.dtype != self.dtype:
-            got = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"{name} must be a tensor of {self.dtype}, as the model is; got {got}")
-        if value.shape[1:] != shape or value.ndim != len(shape) + 1:
-            wanted = ", ".join(map(str, ("B", *shape)))
-            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(value.shape)}")
-        if not len(value):
-            raise ValueError(f"{name} is an empty batch")
+        validate_tensor(name, value, shape, (self.dtype, self.density_dtype))
 
     def facts(self) -> hub.ModelFacts:
         """What a model card says of the model itself."""
@@ -342,8 +343,3 @@ class ConvVAE(VAE):
             posterior_type=posterior_type,
             posterior_options=posterior_options,
         )
-
-
-def _full_precision(outputs: Tensor) -> Tensor:
-    """Half-precision network outputs (autocast) as float32, whose digits the densities need."""
-    return outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs

@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from .tensors import transformed
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -72,7 +74,10 @@ class UnflattenFeatures(nn.Unflatten):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).contiguous(memory_format=torch.channels_last)
+        features = super().forward(x)
+        if transformed(x):  # vmap knows no memory formats
+            return features
+        return features.contiguous(memory_format=torch.channels_last)
 
 
 def feature_shapes(image_shape: Shape, channels: Sequence[int]) -> list[Shape]:

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, register_kl
 from torch.func import functional_call
 
 from .arguments import build_from_table, choose
+from .precision import FullPrecision
+from .tensors import checks
 
 LOG_STD_RANGE = (-10.0, 10.0)
 """For an outlying image, exp(log_std) must neither vanish nor overflow, which would end a training."""
 
 
-class Posterior(nn.Module):
+class Posterior(FullPrecision):
     """q(z|x) as a function of encoder outputs; a subclass may take keyword arguments, given as `posterior_options`.
 
     Args:
@@ -79,7 +81,8 @@ class DiagonalPosterior(Posterior):
 
     def forward(self, outputs: Tensor) -> Distribution:
         mean, log_std = outputs.chunk(2, dim=1)
-        return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp()), 1)
+        valid = checks(outputs)
+        return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp(), validate_args=valid), 1, valid)
 
 
 class FullCovariancePosterior(Posterior):
@@ -95,9 +98,9 @@ class FullCovariancePosterior(Posterior):
         rows, columns = torch.tril_indices(dim, dim, -1, device=outputs.device)
         diagonal = log_diagonal.clamp(*LOG_STD_RANGE).exp()
         factor = torch.diag_embed(diagonal).index_put(
-            (torch.arange(len(outputs), device=outputs.device)[:, None], rows, columns), entries
+            (torch.arange(outputs.shape[0], device=outputs.device)[:, None], rows, columns), entries
         )
-        return MultivariateNormal(mean, scale_tril=factor)
+        return MultivariateNormal(mean, scale_tril=factor, validate_args=checks(outputs))
 
 
 @register_kl(MultivariateNormal, Independent)

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
 from .flows import Flow, FlowDistribution
+from .precision import FullPrecision
 
 
-class Prior(nn.Module):
+class Prior(FullPrecision):
     """p(z); a subclass may take keyword arguments, plain JSON values given as `prior_options`.
 
     Args:
@@ -32,7 +33,7 @@ class Prior(nn.Module):
         """p(z): batch (), event (latent_dim,).
 
         Args:
-            like: a tensor of the model's dtype and device, for priors without parameters of their own.
+            like: a tensor of the latents' dtype and device, for priors without parameters of their own.
         """
         raise NotImplementedError
 
@@ -42,7 +43,7 @@ class NormalPrior(Prior):
 
     def forward(self, like: Tensor) -> Distribution:
         zero = torch.zeros(self.latent_dim, device=like.device, dtype=like.dtype)
-        return Independent(Normal(zero, torch.ones_like(zero)), 1)
+        return Independent(Normal(zero, torch.ones_like(zero), validate_args=False), 1, validate_args=False)
 
 
 class FlowPrior(Prior):

@@ -286,3 +286,18 @@ def test_what_nobody_reads_is_not_kept(app: App) -> None:
         status, text = ask(app, "/gradio_api/call/generate", "POST", {"data": ["mnist-dense-2d", 1, 1.0, 0, None]})
     _, events = ask(app, f"/gradio_api/call/generate/{json.loads(text)['event_id']}")
     assert "event: complete" in events, "a visitor who reads is answered"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_nothing_of_an_answer_is_kept_once_it_was_read(app: App) -> None:
+    def read(count: int) -> None:
+        call = {"data": ["mnist-dense-2d", 100, 1.0, 0, None]}
+        for _ in range(count):
+            _, text = ask(app, "/gradio_api/call/generate", "POST", call)
+            ask(app, f"/gradio_api/call/generate/{json.loads(text)['event_id']}")
+
+    read(20)
+    before = resident(app.process.pid)
+    read(60)
+    assert resident(app.process.pid) - before < 25, "Gradio keeps each session's last answer, 1 MiB each"

@@ -14,7 +14,7 @@ from types import FrameType
 
 import torch
 
-from ..allocator import limit_arenas
+from ..allocator import return_freed_memory
 from ..demo import build_demo, logs
 from ..demo.server import App
 from ..hub import HubError
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.mcp and importlib.util.find_spec("mcp") is None:
         parser.exit(1, '--mcp needs the package mcp: pip install "gradio[mcp]"\n')
     logs.configure()
-    limit_arenas()
+    return_freed_memory()
     torch.set_num_threads(1)  # one image is too little work for several threads, and visitors come in parallel
     models = options.model or os.environ.get("HFVAE_MODELS", "").replace(",", " ").split() or None
     try:

@@ -1,10 +1,11 @@
 """Train a VAE and export it as a hub folder.
 
     python train/fit.py                                     the dense recipe, configs/mnist_dense.yaml
-    python train/fit.py --config configs/mnist_conv.yaml    another recipe
+    python train/fit.py --config mnist_conv                 another recipe: a file, or the name of one in configs/
     python train/fit.py --trainer.max_epochs 5              any setting can be overridden; --help lists them
     python train/fit.py --data.dataset FashionMNIST         another data set
     python train/fit.py --ckpt_path last                    go on where the last run stopped
+    python train/fit.py test --ckpt_path last               its bounds on the test images; validate: on the validation's
 
 All that a run writes is under --trainer.default_root_dir (runs/<recipe>): logs/, checkpoints/ and pretrained/.
 """
@@ -25,7 +26,7 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -39,7 +40,11 @@ from ..training.hardware import multiplies_bfloat16
 from . import REPOSITORY, import_extensions
 
 LOCK = ".lock"
-DEFAULT_RECIPE = "configs/mnist_dense.yaml"
+DEFAULT_RECIPE = "mnist_dense"
+RECIPES = (REPOSITORY / "configs", Path(__file__).resolve().parent.parent / "recipes")
+"""Where recipes are found by name: in a clone, and in an installed package."""
+STAGES = ("fit", "validate", "test")
+CONFIG_OPTIONS = ("--config", "-c")
 
 
 class FitCLI(LightningCLI):
@@ -130,22 +135,51 @@ def code_commit() -> str | None:
         return None
 
 
+def with_recipes_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--config`` in front, the default recipe's if there is none, and recipes' names as paths.
+
+    Of two settings the later one counts: a recipe behind an override would undo it.
+
+    Raises:
+        FileNotFoundError: neither a file nor the name of a recipe.
+    """
+    recipes, others, rest = [], [], iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name in CONFIG_OPTIONS:
+            recipes.append(value if equals else next(rest, ""))
+        else:
+            others.append(argument)
+    paths = [str(find_recipe(recipe)) for recipe in recipes or [DEFAULT_RECIPE]]
+    return [part for path in paths for part in ("--config", path)] + others
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe's file, by its path or by its name."""
+    candidates = [Path(name), *(folder / f"{name}.yaml" for folder in RECIPES)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        names = ", ".join(sorted({path.stem for folder in RECIPES for path in folder.glob("*.yaml")}))
+        raise FileNotFoundError(f"--config {name}: no such file, and no recipe of that name; there are {names}")
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as `arguments` (None: the command line's) say, and export the best model."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not any(argument.split("=")[0] in ("--config", "-c") for argument in given):
-        recipe = DEFAULT_RECIPE if Path(DEFAULT_RECIPE).is_file() else str(REPOSITORY / DEFAULT_RECIPE)
-        given[:0] = ["--config", recipe]
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    stage, rest = (asked[0], asked[1:]) if asked[:1] and asked[0] in STAGES else ("fit", asked)
     keep_freed_memory()
     # the processes that Lightning starts are given sys.argv, and come by here too
     warnings.filterwarnings("ignore", "LightningCLI's args parameter")
     try:
+        given = with_recipes_first(rest)
         cli = FitCLI(
             VAETraining,
             MNISTDataModule,
             run=False,
-            args=given,
+            args=given if stage == "fit" else ["--trainer.logger=false", *given],
             seed_everything_default=0,
+            save_config_callback=SaveConfigCallback if stage == "fit" else None,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
         )
@@ -154,17 +188,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
         sys.exit(str(error))
     try:
+        resumed = cli.resumed.path if cli.resumed else None
+        if stage != "fit":
+            measure(cli, stage, resumed)
+            return
         with only_run_in(cli.root):
-            resumed = cli.resumed.path if cli.resumed else None
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
             if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-                export(cli, shlex.join(["python", "train/fit.py", *given]))
+                export(cli, shlex.join(["python", "train/fit.py", *asked]))
     except SIGTERMException:  # a scheduler's; Lightning would end with success
         sys.exit(128 + signal.SIGTERM)
     except (Diverged, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")
+
+
+def measure(cli: FitCLI, stage: str, checkpoint: Path | None) -> None:
+    """Print a checkpoint's bounds on the validation or the test images.
+
+    Raises:
+        hub.NotFoundError: no checkpoint was named, or there is none yet.
+    """
+    if checkpoint is None:
+        raise hub.NotFoundError(f"{stage} needs a checkpoint: --ckpt_path last, after a run, or the path of one")
+    run = cli.trainer.validate if stage == "validate" else cli.trainer.test
+    run(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=True)
 
 
 @contextmanager
@@ -196,7 +245,7 @@ def export(cli: FitCLI, command: str) -> None:
     """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
     folder = cli.root / "pretrained"
     vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
-    vae.to(getattr(torch, cli.config.weights_dtype)).save_pretrained(folder)
+    vae.save_pretrained(folder, weights_dtype=getattr(torch, cli.config.weights_dtype))
     vae = VAE.from_pretrained(folder)
     cli.datamodule.setup("test")
     encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())

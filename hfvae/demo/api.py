@@ -196,5 +196,5 @@ def _image(value: Any, name: str, drawing: bool, model: LoadedModel) -> Tensor:
 
 def _rows(images: Tensor) -> list[Image]:
     """Images (N, 1, 28, 28) as numbers of four decimals."""
-    levels = (images[:, 0].float() * DECIMALS).round().int().tolist()
-    return [[[_NUMBERS[level] for level in row] for row in image] for image in levels]
+    levels = (images[:, 0].float() * DECIMALS).round().int()
+    return [[[_NUMBERS[level] for level in row] for row in image.tolist()] for image in levels]

@@ -14,13 +14,12 @@ from . import guards
 from .answers import bound_answers
 from .registry import ModelRegistry
 from .routes import routes
+from .state import SharedStates
 
 MAX_BODY = 1 << 20
 """Bytes in one request; a drawing has 27,000."""
 MAX_QUEUE = 64
 """Calls of the named endpoints that may wait."""
-MAX_SESSIONS = 64
-"""Pages of which Gradio keeps a state of its own; it is made anew when it is missed."""
 THEME = gr.themes.Soft(
     primary_hue="indigo",
     neutral_hue="slate",
@@ -74,7 +73,6 @@ class App(gr.Blocks):
             "run_history": False,  # it would keep every call in the visitor's browser
             "enable_monitoring": False,
             "max_file_size": MAX_BODY,
-            "state_session_capacity": MAX_SESSIONS,
             "app_kwargs": {
                 "routes": routes(self.registry),
                 "middleware": [
@@ -87,4 +85,7 @@ class App(gr.Blocks):
                 ],
             },
         }
-        return super().launch(*positional, **{**defaults, **options})
+        launched = super().launch(*positional, **{**defaults, **options})
+        self.app.state_holder = SharedStates()
+        self.app.state_holder.set_blocks(self)
+        return launched

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
 
-from ..inference import evaluating
+from ..inference import evaluating, read_batch
 from ..models import VAE, ELBOTerms
 from ..sampling import has_closed_form_kl, rsample, seeded_generator
 
-Loader = Iterable[tuple[Tensor, Tensor]]
+Loader = Iterable[Any]
 GROUP = 64
 """Images that share one generator of latent draws."""
 _DECODES_AT_ONCE = {"cpu": 512, "cuda": 8192, "mps": 8192}  # a CPU is faster with what fits its cache
@@ -38,19 +39,21 @@ def image_bounds(vae: VAE, loader: Loader, seed: int = 0) -> ELBOTerms:
     """
     bounds = []
     with evaluating(vae):
-        for number, x in enumerate(image_groups(loader)):
+        for number, x in enumerate(image_groups(vae, loader)):
             bounds.append(vae.elbo(x.to(vae.device), generator=seeded_generator(seed, number)))
     return ELBOTerms(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
 
 
-def image_groups(loader: Loader) -> Iterator[Tensor]:
+def image_groups(vae: VAE, loader: Loader) -> Iterator[Tensor]:
     """The images of a loader in groups of `GROUP`, the last one perhaps smaller, whatever the loader's batches.
 
     Raises:
         ValueError: the loader yields no batch.
     """
     rest = None
-    for x, _ in loader:
+    generator = torch.Generator().manual_seed(0)
+    for batch in loader:
+        x, _ = read_batch(vae, batch, generator)
         *whole, rest = (x if rest is None else torch.cat([rest, x])).split(GROUP)
         if len(rest) == GROUP:
             whole, rest = [*whole, rest], rest[:0]
@@ -94,7 +97,7 @@ def image_nll(vae: VAE, loader: Loader, num_samples: int = 1000, seed: int = 0) 
     """The importance-weighted NLL of each image of a loader, (N,) float64 on the CPU; see `importance_weighted_nll`."""
     parts = [
         importance_weighted_nll(vae, x.to(vae.device), num_samples, seeded_generator(seed, number)).cpu()
-        for number, x in enumerate(tqdm(image_groups(loader), desc=f"groups of {GROUP}, {num_samples} samples"))
+        for number, x in enumerate(tqdm(image_groups(vae, loader), desc=f"groups of {GROUP}, {num_samples} samples"))
     ]
     return torch.cat(parts)
 
@@ -106,10 +109,10 @@ def reconstruction_errors(vae: VAE, loader: Loader) -> Tensor:
         (N,) float64 on the CPU.
     """
     pixels = vae.training_data.pixels
-    errors = []
+    errors, generator = [], torch.Generator().manual_seed(0)
     with evaluating(vae):
-        for x, _ in loader:
-            x = x.to(vae.device)
+        for batch in loader:
+            x = read_batch(vae, batch, generator)[0].to(vae.device)
             shown = vae.decode_image(vae.posterior.code(vae.encode(x)))
             errors.append((shown - pixels.denormalize(x)).double().square().flatten(1).mean(1).cpu())
     return torch.cat(errors)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..inference import evaluating
+from ..inference import evaluating, read_batch, require_targets
 from ..models import VAE
 from ..sampling import latent_kl
 
@@ -28,15 +28,21 @@ class Encoded(NamedTuple):
     prior do not factorise over the latents."""
 
 
-def encode_dataset(vae: VAE, loader: Iterable[tuple[Tensor, Tensor]]) -> Encoded:
-    """The codes, labels and per-latent KL of all images of a loader."""
+def encode_dataset(vae: VAE, loader: Iterable[Any]) -> Encoded:
+    """The codes, labels and per-latent KL of all images of a loader.
+
+    Raises:
+        ValueError: the loader yields no batch, or images without labels.
+    """
     codes, labels, kl = [], [], []
+    generator = torch.Generator().manual_seed(0)
     with evaluating(vae):
         prior = vae.prior
-        for x, y in loader:
+        for batch in loader:
+            x, y = read_batch(vae, batch, generator)
             q = vae.encode(x.to(vae.device))
             codes.append(vae.posterior.code(q).cpu())
-            labels.append(y.cpu())
+            labels.append(require_targets(y))
             kl.append(latent_kl(q, prior))
     if not codes:
         raise ValueError("the loader yields no batch: there is nothing to encode")

@@ -16,12 +16,18 @@ from .errors import ConfigError, WeightsError
 from .layout import CARD, Config, write_model
 
 
-def save_model(folder: Path, model: Any) -> None:
-    """Write a model's weights, config and, where there is none yet, card into `folder`, made if missing."""
+def save_model(folder: Path, model: Any, dtype: torch.dtype | None = None) -> None:
+    """Write a model's weights, config and, where there is none yet, card into `folder`, made if missing.
+
+    Weights are stored in `dtype`; None keeps the model's own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     record = model.training_record
     config = Config(type(model).__name__, model.config, None if record is None else record.to_json(), {})
-    write_model(folder, config, model.state_dict())
+    state = model.state_dict()
+    if dtype is not None:
+        state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    write_model(folder, config, state)
     if not (folder / CARD).exists():
         write_card(folder, model.facts())
 

@@ -48,7 +48,13 @@ class HubMixin(PyTorchModelHubMixin):
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     def save_pretrained(
-        self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **push_options: Any
+        self,
+        save_directory: str | Path,
+        *,
+        push_to_hub: bool = False,
+        repo_id: str | None = None,
+        weights_dtype: torch.dtype | None = None,
+        **push_options: Any,
     ) -> str | None:
         """Write weights, config and, where there is none yet, a card into a folder, made if missing.
 
@@ -56,11 +62,12 @@ class HubMixin(PyTorchModelHubMixin):
             save_directory: the folder; each file in it is replaced atomically.
             push_to_hub: push it as well, with `push_options` as for `push_to_hub`.
             repo_id: where to; None takes the folder's name.
+            weights_dtype: what the weights are stored in; None is what they are.
 
         Returns:
             The repository's address after a push, else None.
         """
-        save_model(Path(save_directory), self)
+        save_model(Path(save_directory), self, weights_dtype)
         return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
 
     def push_to_hub(  # type: ignore[override]

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from typing_extensions import Self
 
 from .. import hub
-from ..data import Batch
+from ..inference import read_batch
 from ..models import VAE, ELBOTerms
 from .objectives import importance_weighted_bound
 from .optimizers import OPTIMIZERS
@@ -74,6 +75,26 @@ class VAETraining(lightning.LightningModule):
         self.kl_warmup_epochs = kl_warmup_epochs
         self.importance_epochs = importance_epochs
         self.importance_samples = importance_samples
+        self.seed: int | None = None
+        self.save_hyperparameters(ignore=["vae"])
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = None, hparams_file: Any = None, **settings: Any
+    ) -> Self:
+        """The module of a checkpoint that a training wrote, with the VAE that it holds; nothing is unpickled.
+
+        Args:
+            checkpoint_path: the checkpoint.
+            map_location, hparams_file: as for Lightning's method.
+            settings: constructor arguments to change, by name.
+
+        Raises:
+            HubError: no such file, or not a checkpoint of this project.
+        """
+        vae = VAE.load_from_checkpoint(checkpoint_path)
+        options = {"map_location": map_location, "hparams_file": hparams_file, "weights_only": True}
+        return super().load_from_checkpoint(checkpoint_path, vae=vae, **options, **settings)
 
     def on_fit_start(self) -> None:
         self.seed = torch.initial_seed()
@@ -83,12 +104,19 @@ class VAETraining(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""
+        if self.seed is None:  # Lightning's tuners skip on_fit_start
+            self.seed = torch.initial_seed()
         sequence = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
-    def training_step(self, batch: Batch) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """The image that the VAE shows for each of x (B, *image_shape) as `VAE.encode` takes them: in [0, 1]."""
+        return self.vae.decode_image(self.vae.posterior.code(self.vae.encode(x)))
+
+    def training_step(self, batch: Any) -> Tensor:
+        """The loss of a batch as `hfvae.inference.read_batch` takes it."""
         self.batch = batch  # saved if the step diverges
-        x = batch[0]
+        x, _ = read_batch(self.vae, batch)
         if self.in_importance_phase:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
             self.log("train/bound", bound.detach())
@@ -99,15 +127,28 @@ class VAETraining(lightning.LightningModule):
             self._log_elbo("train", elbo)
         return (elbo.distortion + self.rate_weight * elbo.rate).mean()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log the ELBO and ``val/bound``, by which the best checkpoint is chosen: the bound that training ends with."""
-        x, generator = batch[0], torch.Generator().manual_seed(batch_idx)
+        self._log_bounds("val", batch, batch_idx)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the ELBO and ``test/bound``; `train/evaluate.py` measures everything else."""
+        self._log_bounds("test", batch, batch_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
+        """The codes of a batch's images, (B, latent_dim)."""
+        x, _ = read_batch(self.vae, batch, torch.Generator().manual_seed(batch_idx))
+        return self.vae.posterior.code(self.vae.encode(x))
+
+    def _log_bounds(self, stage: str, batch: Any, batch_idx: int) -> None:
+        generator = torch.Generator().manual_seed(batch_idx)
+        x, _ = read_batch(self.vae, batch, generator)
         elbo = self.vae.elbo(x, generator=generator)
-        self._log_elbo("val", elbo)
+        self._log_elbo(stage, elbo)
         bound = elbo.elbo
         if self.importance_epochs:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
-        self.log("val/bound", bound.mean(), batch_size=len(x), sync_dist=True)
+        self.log(f"{stage}/bound", bound.mean(), batch_size=len(x), sync_dist=True)
 
     def configure_gradient_clipping(
         self,
@@ -181,8 +222,9 @@ class VAETraining(lightning.LightningModule):
 
     def _log_elbo(self, stage: str, terms: ELBOTerms) -> None:
         """Mean ELBO, rate and distortion in nats per image; beta scales none of them."""
-        options: dict[str, Any] = {"batch_size": len(terms.elbo), "sync_dist": stage == "val"}
+        trains = stage == "train"
+        options: dict[str, Any] = {"batch_size": len(terms.elbo), "sync_dist": not trains}
         means = {f"{stage}/{name}": value.detach().mean() for name, value in terms._asdict().items()}
-        self.log_dict(means, on_step=stage == "train", on_epoch=stage == "val", **options)
+        self.log_dict(means, on_step=trains, on_epoch=not trains, **options)
         if stage == "val":
             self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, **options)
