@@ -1,4 +1,4 @@
-"""`python -m hfvae app|fit|evaluate|push`, the same as the command `hfvae`."""
+"""`python -m hfvae app|fit|evaluate|push|export`, the same as the command `hfvae`."""
 
 from .cli import main
 

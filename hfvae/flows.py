@@ -58,9 +58,13 @@ class LULinear(nn.Module):
         lower = self.lower.tril(-1) + torch.eye(len(self.signs), dtype=self.signs.dtype, device=self.signs.device)
         return lower, self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp())
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def matrix(self) -> Tensor:
+        """P L U, (D, D)."""
         lower, upper = self.factors()
-        return z @ (self.permutation @ lower @ upper).T, self.log_diagonal.sum()
+        return self.permutation @ lower @ upper
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z @ self.matrix().T, self.log_diagonal.sum()
 
     def inverse(self, u: Tensor) -> Tensor:
         lower, upper = self.factors()
@@ -143,6 +147,27 @@ class Flow(nn.Module):
         with torch.autocast(u.device.type, enabled=False):
             for layer in reversed(self.layers):
                 u = layer.inverse(u)  # type: ignore[operator]
+        return u
+
+
+class FlowSampler(nn.Module):
+    """Draws of a flow's distribution from standard normal noise (..., D), its linear maps inverted beforehand.
+
+    For export: ONNX cannot solve linear systems. The inverses are taken in float64, of the present weights.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self.flow = flow
+        maps = [layer for layer in flow.layers if isinstance(layer, LULinear)]
+        with torch.no_grad():
+            matrices = [torch.linalg.inv(layer.matrix().double()).to(layer.lower) for layer in maps]
+        self.register_buffer("inverses", torch.stack(matrices))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        u, inverses = noise, iter(reversed(self.inverses))  # type: ignore[arg-type]
+        for layer in reversed(self.flow.layers):
+            u = u @ next(inverses).T if isinstance(layer, LULinear) else layer.inverse(u)  # type: ignore[operator]
         return u
 
 

@@ -19,6 +19,7 @@ from .arguments import choose
 from .datasets import Pixels
 from .distributions import ContinuousBernoulli
 from .networks import Shape
+from .papers import CONTINUOUS_BERNOULLI, Paper
 from .precision import FullPrecision
 from .tensors import checks, values_known
 
@@ -36,12 +37,14 @@ class Likelihood(FullPrecision):
         browser_function: what the page applies to the outputs of a decoder with one channel a pixel to show the same
             image as `image`; None if the page cannot, and Python must decode.
         protocol: what a metric's protocol adds to the treatment of the pixels, or "".
+        paper: where the likelihood was published, for model cards; None for the textbook's.
     """
 
     channels_per_pixel = 1
     unit_interval = True
     browser_function: Literal["sigmoid", "identity"] | None = None
     protocol = ""
+    paper: Paper | None = None
 
     @property
     def sigma(self) -> float | None:
@@ -166,6 +169,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
     browser_function = "sigmoid"
     limit = math.log((1 - LAMBDA_MIN) / LAMBDA_MIN)
     protocol = "lambda in [1e-4, 1 - 1e-4]"
+    paper = CONTINUOUS_BERNOULLI
 
     def distribution(self, outputs: Tensor) -> ContinuousBernoulli:
         return ContinuousBernoulli(outputs, limit=self.limit)

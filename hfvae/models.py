@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from . import arguments, hub
+from . import arguments, hub, papers
 from .datasets import Pixels, TrainingData, assumed_dataset
 from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
@@ -223,6 +223,9 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
             posterior_type=self.posterior_type,
             dataset=self.training_data.dataset,
             limits=self.likelihood.limits(pixels),
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            papers=tuple(paper for paper in (papers.VAE, self.likelihood.paper, self.prior_module.paper) if paper),
+            details=self.card_details,
         )
 
 

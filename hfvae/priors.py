@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
-from .flows import Flow, FlowDistribution
+from .flows import Flow, FlowDistribution, FlowSampler
+from .papers import LEARNED_PRIOR, Paper
 from .precision import FullPrecision
 
 
@@ -24,6 +25,9 @@ class Prior(FullPrecision):
     Args:
         latent_dim: number of latents.
     """
+
+    paper: Paper | None = None
+    """Where the prior was published, for model cards; None for the textbook's."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -36,6 +40,12 @@ class Prior(FullPrecision):
             like: a tensor of the latents' dtype and device, for priors without parameters of their own.
         """
         raise NotImplementedError
+
+    def sampler(self) -> nn.Module | None:
+        """A module from N(0, I) noise (B, latent_dim) to draws of p(z), for export; None if noise is a draw itself, or
+        if the prior has no such module.
+        """
+        return None
 
 
 class NormalPrior(Prior):
@@ -55,6 +65,8 @@ class FlowPrior(Prior):
         features: width of each coupling's two hidden layers.
     """
 
+    paper = LEARNED_PRIOR
+
     def __init__(self, latent_dim: int, blocks: int = 10, features: int = 256) -> None:
         super().__init__(latent_dim)
         validate_integer("blocks", blocks, MAX_DEPTH)
@@ -63,6 +75,9 @@ class FlowPrior(Prior):
 
     def forward(self, like: Tensor) -> Distribution:
         return FlowDistribution(self.flow, like, self.latent_dim)
+
+    def sampler(self) -> nn.Module:
+        return FlowSampler(self.flow)
 
 
 DEFAULT_PRIOR = "Normal"

@@ -428,10 +428,16 @@ class HubServer:
                     for path in (file["path"] for file in request.json()["files"])
                 ]
                 return _json({"files": answers})
-            case ["POST", "commit", branch] if not request.asks("create_pr"):
-                commit = _commit(repo, branch, [json.loads(line) for line in request.body.splitlines()])
+            case ["POST", "commit", branch]:
+                about, target = {}, branch
+                if request.asks("create_pr"):
+                    number = 1 + sum(name.startswith("refs/pr/") for name in repo.branches)
+                    target = f"refs/pr/{number}"
+                    repo.branches[target] = repo.at(branch).id
+                    about = {"pullRequestUrl": f"{self.url}/{repo.path}/discussions/{number}"}
+                commit = _commit(repo, target, [json.loads(line) for line in request.body.splitlines()])
                 url = f"{self.url}/{repo.path}/commit/{commit.id}"
-                return _json({"success": True, "commitOid": commit.id, "commitUrl": url, "hookOutput": ""})
+                return _json({"success": True, "commitOid": commit.id, "commitUrl": url, "hookOutput": "", **about})
         raise _unknown(request)
 
     def _resolve(self, repo: Repo, revision: str, path: str, request: _Request, user: str | None) -> _Answer:

@@ -1,4 +1,4 @@
-"""The commands: ``hfvae app``, ``fit``, ``evaluate`` and ``push``, which `app.py` and `train/*.py` call as well."""
+"""The commands ``hfvae app``, ``fit``, ``evaluate``, ``push``, ``export``, which `app.py` and `train/*.py` call too."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "train a model",
     "evaluate": "measure a model and write its card",
     "push": "publish a model",
+    "export": "write a model's parts as ONNX or torch programs",
 }
 
 

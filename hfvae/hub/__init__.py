@@ -1,6 +1,6 @@
 """Model folders and hub repositories: their files, and how models are loaded, saved, described and published."""
 
-from .card import ModelFacts, validate_card, write_card
+from .card import CardDetails, ModelFacts, validate_card, write_card
 from .checkpoint import CHECKPOINT_KEY, Checkpoint, read_checkpoint
 from .download import ModelSource
 from .errors import CardError, ConfigError, DownloadError, HubError, NotFoundError, PushError, WeightsError
@@ -8,6 +8,7 @@ from .layout import (
     BUNDLED,
     CARD,
     CONFIG,
+    EXPORT_RECORD,
     FIGURES,
     LATENTS,
     METRICS,

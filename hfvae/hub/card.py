@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from ..datasets import Dataset
+from ..papers import IMPORTANCE_WEIGHTED, Paper
 from .download import ModelSource
 from .errors import CardError
 from .layout import BUNDLED, CARD, FIGURES, METRICS, TRAINING, atomic_write, display_name, read_json
@@ -28,6 +29,20 @@ CAPTIONS = {
 """Captions of the figures, by file name."""
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 _TAGS = ["vae", "generative-model", "model_hub_mixin", "pytorch_model_hub_mixin"]
+
+
+class CardDetails(NamedTuple):
+    """What a card says beside the model: a class's keywords, or a push's `model_card_kwargs`."""
+
+    license: str = "mit"
+    license_name: str | None = None
+    license_link: str | None = None
+    language: str | list[str] | None = None
+    pipeline_tag: str = "unconditional-image-generation"
+    tags: tuple[str, ...] = ()
+    repo_url: str | None = None
+    docs_url: str | None = None
+    paper_url: str | None = None
 
 
 class ModelFacts(NamedTuple):
@@ -45,6 +60,12 @@ class ModelFacts(NamedTuple):
     dataset: Dataset
     limits: str
     """Sentences on what its figures and images are."""
+    parameters: int
+    """Number of its weights."""
+    papers: tuple[Paper, ...] = ()
+    """Where its parts were published."""
+    details: CardDetails = CardDetails()
+    """What the card says beside the model."""
 
 
 def write_card(folder: Path, facts: ModelFacts, place: str | None = None, output: Path | None = None) -> None:
@@ -114,10 +135,11 @@ def render(
         checksums=checksums,
         evaluation=evaluation,
         metrics=(evaluation or {}).get("metrics"),
+        papers=(*facts.papers, *_papers_of_training(training)),
         training=training,
         figures={path: CAPTIONS[Path(path).stem] for path in figures},
     )
-    ours = _front_matter(name, facts.dataset, evaluation)
+    ours = _front_matter(name, facts, evaluation)
     if current is None:
         return ModelCard(f"---\n{ours.to_yaml()}\n---\n\n{body}")
     card = _parsed(current)
@@ -132,8 +154,13 @@ def render(
     return card
 
 
-def _front_matter(name: str, dataset: Dataset, evaluation: Mapping[str, Any] | None) -> ModelCardData:
-    results = None
+def _papers_of_training(training: Mapping[str, Any] | None) -> tuple[Paper, ...]:
+    weighted = training is not None and "importance_epochs" in training.get("recipe", "")
+    return (IMPORTANCE_WEIGHTED,) if weighted else ()
+
+
+def _front_matter(name: str, facts: ModelFacts, evaluation: Mapping[str, Any] | None) -> ModelCardData:
+    results, dataset, details = None, facts.dataset, facts.details
     if evaluation is not None:
         results = [
             EvalResult(
@@ -151,10 +178,13 @@ def _front_matter(name: str, dataset: Dataset, evaluation: Mapping[str, Any] | N
     tag = re.sub(r"[^a-z0-9]+", "-", dataset.name.lower())
     return ModelCardData(
         library_name="hfvae",
-        license="mit",
-        pipeline_tag="unconditional-image-generation",
+        license=details.license,
+        license_name=details.license_name,
+        license_link=details.license_link,
+        language=details.language,
+        pipeline_tag=details.pipeline_tag,
         datasets=[dataset.hub_id] if dataset.hub_id else None,
-        tags=[_TAGS[0], tag, *_TAGS[1:]],
+        tags=list(dict.fromkeys([_TAGS[0], tag, *_TAGS[1:], *details.tags])),
         model_name=name if results else None,
         eval_results=results or None,
     )

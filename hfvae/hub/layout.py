@@ -9,6 +9,7 @@ A model is a folder, on disk or on a hub, with
     metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
     training.json          the command, recipe and time that train/fit.py took (optional)
     figures/               images for the card (optional)
+    onnx/                  encoder, decoder and prior as ONNX, and the checksum of the weights they are of (optional)
     README.md              the model card
 
 Only JSON and safetensors are read: nothing is unpickled.
@@ -38,10 +39,14 @@ CARD = "README.md"
 METRICS = "metrics.json"
 TRAINING = "training.json"
 FIGURES = "figures"
+ONNX = "onnx"
+EXPORT_RECORD = "export.json"
+EXPORTS = tuple(f"{ONNX}/{name}" for name in ("encoder.onnx", "decoder.onnx", "prior.onnx", EXPORT_RECORD))
+"""Files that `hfvae export` writes; the record beside them holds the SHA-256 of their weights."""
 MEASURED = (LATENTS, METRICS, TRAINING)
 """Files that hold only for the weights beside them, as figures do."""
 FILES = (CONFIG, WEIGHTS, *MEASURED, CARD)
-"""All files of a model, but for the figures."""
+"""All files of a model, but for the figures and the exports."""
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 16
 BUNDLED = Path(__file__).parent.parent / "pretrained"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .card import write_card
+from .card import CardDetails, write_card
 from .checkpoint import read_checkpoint
 from .download import ModelSource, parse_record
 from .errors import ConfigError, WeightsError
 from .layout import CARD, Config, write_model
 
 
-def save_model(folder: Path, model: Any, dtype: torch.dtype | None = None) -> None:
+def save_model(folder: Path, model: Any, details: CardDetails | None = None, dtype: torch.dtype | None = None) -> None:
     """Write a model's weights, config and, where there is none yet, card into `folder`, made if missing.
 
-    Weights are stored in `dtype`; None keeps the model's own.
+    Args:
+        folder: where to.
+        model: the model.
+        details: what the card says beside the model; None is what its class says.
+        dtype: what the weights are stored in; None keeps the model's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     record = model.training_record
@@ -29,22 +34,33 @@ def save_model(folder: Path, model: Any, dtype: torch.dtype | None = None) -> No
         state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     write_model(folder, config, state)
     if not (folder / CARD).exists():
-        write_card(folder, model.facts())
+        facts = model.facts()
+        write_card(folder, facts if details is None else facts._replace(details=details))
 
 
-def load_model(source: ModelSource, cls: type, classes: Mapping[str, type]) -> Any:
+def load_model(
+    source: ModelSource, cls: type, classes: Mapping[str, type], overrides: Mapping[str, Any] | None = None
+) -> Any:
     """The model that `source` holds, on the CPU, in train mode.
 
     Args:
         source: where config and weights come from.
         cls: the class that the model must be of.
         classes: the model classes that a config may name.
+        overrides: constructor arguments instead of the config's.
 
     Raises:
         HubError: it cannot be had, or is not a `cls`.
+        TypeError: an override that the class's constructor does not know.
     """
     config = source.config()
-    model = build(cls, classes, config.model_class, config.arguments, str(source))
+    if overrides:
+        known = inspect.signature(classes.get(config.model_class, cls)).parameters
+        for name in overrides:
+            if name not in known:
+                raise TypeError(f"from_pretrained() and {config.model_class} take no keyword argument {name!r}")
+    arguments = {**config.arguments, **(overrides or {})}
+    model = build(cls, classes, config.model_class, arguments, str(source))
     load_weights(model, source.weights(most_bytes=max_weights_bytes(model)), str(source))
     model.training_record = source.training_record()
     return model

@@ -6,23 +6,25 @@ of these.
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from typing_extensions import Self
 
 from ..datasets import TrainingData
-from .card import CAPTIONS, ModelFacts
+from .card import CAPTIONS, CardDetails, ModelFacts, write_card
 from .download import ModelSource
 from .errors import ConfigError, NotFoundError, WeightsError
-from .layout import FIGURES, FILES
-from .loading import load_checkpoint, load_model, save_model
+from .layout import CARD, EXPORTS, FIGURES, FILES
+from .loading import build, load_checkpoint, load_model, load_weights, save_model
 from .publish import full_repo_id, prepare, push
 
 
@@ -47,12 +49,23 @@ class HubMixin(PyTorchModelHubMixin):
         given: dict[str, Any] = self._hub_mixin_config  # type: ignore[assignment]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
-    def save_pretrained(
+    @property
+    def card_details(self) -> CardDetails:
+        """What the keywords of the class (``license=``, ``tags=``, ``repo_url=``, ...) put on its models' cards."""
+        info = self._hub_mixin_info
+        said = info.model_card_data.to_dict()
+        kept: dict[str, Any] = {name: said[name] for name in CardDetails._fields if said.get(name) is not None}
+        urls = {"repo_url": info.repo_url, "docs_url": info.docs_url, "paper_url": info.paper_url}
+        return CardDetails(**{**kept, **urls, "tags": tuple(said.get("tags") or ())})
+
+    def save_pretrained(  # type: ignore[override]
         self,
         save_directory: str | Path,
         *,
+        config: dict[str, Any] | None = None,
         push_to_hub: bool = False,
         repo_id: str | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
         weights_dtype: torch.dtype | None = None,
         **push_options: Any,
     ) -> str | None:
@@ -60,26 +73,52 @@ class HubMixin(PyTorchModelHubMixin):
 
         Args:
             save_directory: the folder; each file in it is replaced atomically.
+            config: constructor arguments to write instead of the model's own, such as ``{"beta": 2.0}``; the weights
+                must fit the model that they make.
             push_to_hub: push it as well, with `push_options` as for `push_to_hub`.
             repo_id: where to; None takes the folder's name.
+            model_card_kwargs: what the card says beside the model, by the names of `hfvae.hub.CardDetails`.
             weights_dtype: what the weights are stored in; None is what they are.
 
         Returns:
             The repository's address after a push, else None.
+
+        Raises:
+            TypeError: an unknown keyword, by name.
         """
-        save_model(Path(save_directory), self, weights_dtype)
-        return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
+        require_known("save_pretrained", push_options, HubMixin.push_to_hub, unless=not push_to_hub)
+        save_model(Path(save_directory), self._with(config), details(self, model_card_kwargs), weights_dtype)
+        if not push_to_hub:
+            return None
+        options = {"config": config, "model_card_kwargs": model_card_kwargs, **push_options}
+        return self.push_to_hub(repo_id or Path(save_directory).name, **options)
+
+    def _with(self, config: Mapping[str, Any] | None) -> Any:
+        """This model, or one with its weights and other constructor arguments."""
+        if not config:
+            return self
+        other = build(type(self), known_classes(), type(self).__name__, {**self.config, **config}, "config")
+        load_weights(other, cast(torch.nn.Module, self).state_dict(), "config")
+        other.training_record = self.training_record
+        return other
 
     def push_to_hub(  # type: ignore[override]
         self,
         repo_id: str,
         *,
-        folder: str | Path | None = None,
+        config: dict[str, Any] | None = None,
+        commit_message: str = "Publish with hfvae",
         private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+        create_pr: bool = False,
+        allow_patterns: str | list[str] | None = None,
+        ignore_patterns: str | list[str] | None = None,
+        delete_patterns: str | list[str] | None = None,
+        model_card_kwargs: dict[str, Any] | None = None,
+        folder: str | Path | None = None,
         revision: str | None = None,
         tag: str | None = None,
-        token: str | bool | None = None,
-        commit_message: str = "Publish with hfvae",
     ) -> str:
         """Publish the model in one commit.
 
@@ -88,26 +127,38 @@ class HubMixin(PyTorchModelHubMixin):
             folder: the folder of this model that `train/evaluate.py` filled, to be sent with its metrics, figures and
                 codes. None keeps these where the repository holds this very model, and else sends weights, config and
                 a card that says the model was not evaluated.
-            private: True or False must match an existing repository.
-            revision: branch to commit to, made if missing; None is main.
-            tag: tag to put on the commit.
-            token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+            config, model_card_kwargs: as for `save_pretrained`.
             commit_message: the commit's title.
+            private: True or False must match an existing repository.
+            token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+            branch, revision: the branch to commit to, made if missing; None is main. Two names for one thing.
+            create_pr: open a pull request against the branch instead of committing to it.
+            allow_patterns, ignore_patterns: send only files whose paths match one of these, and none of those.
+            delete_patterns: delete files of the repository that match, but for those sent.
+            tag: tag to put on the commit.
 
         Returns:
-            The repository's address.
+            The repository's address, or that of the pull request.
 
         Raises:
             HubError: the folder is not fit to be published (nothing was sent), or the hub refused.
+            ValueError: arguments that contradict each other.
         """
+        if branch is not None and revision not in (None, branch):
+            raise ValueError(f"branch {branch!r} and revision {revision!r} are two names for one thing: give one")
+        if create_pr and tag is not None:
+            raise ValueError("a pull request has no commit to tag yet: leave tag out, and tag it once it is merged")
         repo_id = full_repo_id(repo_id, token)
-        options: dict[str, Any] = {"revision": revision, "token": token}
-        with model_files(self, repo_id, None if folder is None else Path(folder), **options) as files:
-            options |= {"private": private, "tag": tag}
-            return push(files, repo_id, message=commit_message, **options)
+        options: dict[str, Any] = {"revision": revision or branch, "token": token}
+        pushed, source = self._with(config), None if folder is None else Path(folder)
+        described = details(self, model_card_kwargs)
+        with model_files(pushed, repo_id, source, described=described, **options) as files:
+            sent = filter_repo_objects(files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
+            options |= {"private": private, "tag": tag, "create_pr": create_pr, "delete_patterns": delete_patterns}
+            return push({name: files[name] for name in sent}, repo_id, message=commit_message, **options)
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path,
         *,
@@ -117,6 +168,7 @@ class HubMixin(PyTorchModelHubMixin):
         force_download: bool = False,
         local_files_only: bool = False,
         device: str | torch.device = "cpu",
+        **overrides: Any,
     ) -> Self:
         """Load config and weights, strictly, in eval mode, from a folder or a hub repository.
 
@@ -125,12 +177,15 @@ class HubMixin(PyTorchModelHubMixin):
             revision: branch, tag or commit of the repository.
             token, cache_dir, force_download, local_files_only: as for ``huggingface_hub.hf_hub_download``.
             device: where the model shall be.
+            overrides: constructor arguments instead of those of config.json, such as ``beta=2.0``; the weights must fit
+                the model that they make.
 
         Returns:
             The model. Called on ``VAE`` itself, the class is the one that config.json names.
 
         Raises:
             HubError: no such model, no access, no network, a config or weights that do not fit; says what to do.
+            TypeError: an override that the model's constructor does not know, by name.
         """
         source = ModelSource(
             pretrained_model_name_or_path,
@@ -140,7 +195,7 @@ class HubMixin(PyTorchModelHubMixin):
             force_download=force_download,
             local_files_only=local_files_only,
         )
-        return load_model(source, cls, known_classes()).to(device).eval()
+        return load_model(source, cls, known_classes(), overrides).to(device).eval()
 
     @classmethod
     def load_from_checkpoint(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Self:
@@ -150,6 +205,33 @@ class HubMixin(PyTorchModelHubMixin):
             HubError: no such file, not a checkpoint of this project, or one of another class.
         """
         return load_checkpoint(path, cls, known_classes()).to(device).eval()
+
+
+def details(model: HubMixin, changes: Mapping[str, Any] | None) -> CardDetails:
+    """What a card says beside the model, with changes by name.
+
+    Raises:
+        TypeError: an unknown name.
+    """
+    for name in changes or {}:
+        if name not in CardDetails._fields:
+            raise TypeError(f"model_card_kwargs has no {name!r}; it may have {', '.join(CardDetails._fields)}")
+    changed = dict(changes or {})
+    if "tags" in changed:
+        changed["tags"] = (*model.card_details.tags, *changed["tags"])
+    return model.card_details._replace(**changed)
+
+
+def require_known(name: str, given: Mapping[str, Any], function: Any, *, unless: bool) -> None:
+    """Refuse keywords that a function does not take, or any where it is not called.
+
+    Raises:
+        TypeError: names the first one.
+    """
+    known = set() if unless else set(inspect.signature(function).parameters)
+    for keyword in given:
+        if keyword not in known:
+            raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
 
 
 def known_classes() -> dict[str, type[HubMixin]]:
@@ -168,6 +250,7 @@ def model_files(
     repo_id: str,
     folder: Path | None = None,
     *,
+    described: CardDetails | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Iterator[dict[str, Path]]:
@@ -178,6 +261,7 @@ def model_files(
         repo_id: what the card will tell people to load.
         folder: the evaluated folder of this very model; None sends what the repository holds of this very model, else
             weights, config and a card without figures.
+        described: what the card says beside the model, instead of what the model's class says.
         revision, token: of the repository.
 
     Raises:
@@ -187,10 +271,13 @@ def model_files(
         source = folder or Path(scratch) / repo_id.split("/")[-1]
         if folder is None:
             if not _fetch_same(model, repo_id, source, revision=revision, token=token):
-                save_model(source, model)
+                save_model(source, model, described)
+            elif not (source / CARD).exists():
+                write_card(source, model.facts())
         else:
             _require_same(model, folder)
-        yield prepare(source, repo_id, model.facts(), Path(scratch), evaluated=folder is not None)
+        facts = model.facts() if described is None else model.facts()._replace(details=described)
+        yield prepare(source, repo_id, facts, Path(scratch), evaluated=folder is not None)
 
 
 def _fetch_same(model: Any, repo_id: str, folder: Path, **options: Any) -> bool:
@@ -202,11 +289,11 @@ def _fetch_same(model: Any, repo_id: str, folder: Path, **options: Any) -> bool:
     except (NotFoundError, ConfigError, WeightsError):
         return False  # no repository, or none of this model
     folder.mkdir()
-    for name in (*FILES, *(f"{FIGURES}/{caption}.png" for caption in CAPTIONS)):
+    for name in (*FILES, *EXPORTS, *(f"{FIGURES}/{caption}.png" for caption in CAPTIONS)):
         with suppress(NotFoundError):
-            path = folder / name
+            fetched, path = source.path(name, None), folder / name
             path.parent.mkdir(exist_ok=True)
-            shutil.copyfile(source.path(name, None), path)
+            shutil.copyfile(fetched, path)
     return True
 
 

@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from huggingface_hub.utils import filter_repo_objects, validate_repo_id  # type: ignore[attr-defined]
 
 from .card import ModelFacts, validate_card, write_card
 from .download import ModelSource
 from .errors import PushError
-from .layout import CARD, FIGURES, FILES, LATENTS, MEASURED, METRICS, WEIGHTS, sha256
+from .layout import CARD, EXPORT_RECORD, EXPORTS, FIGURES, FILES, LATENTS, MEASURED, METRICS, ONNX, WEIGHTS, sha256
 
 Answer = TypeVar("Answer")
 _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
@@ -54,9 +54,11 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
         raise PushError(f"{folder / CARD}: {error}. Correct it, or delete it and evaluate the model again") from error
     if evaluated:
-        _check_metrics(folder)
+        _require_measured(folder / METRICS, f"python train/evaluate.py --model {folder}")
+    if (folder / ONNX).is_dir():
+        _require_measured(folder / ONNX / EXPORT_RECORD, f"hfvae export --model {folder}")
     write_card(folder, facts, repo_id, output=scratch / CARD)
-    patterns = (*FILES, f"{FIGURES}/*.png")
+    patterns = (*FILES, *EXPORTS, f"{FIGURES}/*.png")
     files = {path.relative_to(folder).as_posix(): path for pattern in patterns for path in sorted(folder.glob(pattern))}
     return files | {CARD: scratch / CARD}
 
@@ -87,11 +89,14 @@ def push(
     revision: str | None = None,
     tag: str | None = None,
     token: str | bool | None = None,
+    create_pr: bool = False,
+    delete_patterns: str | list[str] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str:
     """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
 
-    What was measured on other weights than those of `files` is deleted from a model's repository in the same commit.
+    What was measured on, or exported from, other weights than those of `files` is deleted from a model's repository in
+    the same commit.
 
     Args:
         files: path in the repository -> local file; all must exist.
@@ -102,27 +107,29 @@ def push(
         revision: the branch to commit to; None is main.
         tag: a tag to put on the commit.
         token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+        create_pr: open a pull request instead of committing.
+        delete_patterns: delete files of the repository that match, but for those sent.
         variables: environment variables of a Space.
 
     Returns:
-        The address of the repository at that revision.
+        The address of the repository at that revision, or of the pull request.
 
     Raises:
         PushError: bad names, no token, no right to write, an answer that never came.
     """
-    repo_id = full_repo_id(repo_id, token)
-    api = HfApi(token=token)
+    repo_id, api = full_repo_id(repo_id, token), HfApi(token=token)
     url, created = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
     so_far = "the repository was created, and nothing was sent to it" if created else "nothing was sent"
     for name, value in (variables or {}).items():
         _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
     _prepare_refs(api, repo_id, repo_type, revision, tag, so_far)
     held = _call_api(repo_id, so_far, partial(api.list_repo_files, repo_id, revision=revision, repo_type=repo_type))
-    measured = [name for name in held if repo_type == "model" and (name in MEASURED or _FIGURE.fullmatch(name))]
+    removable = _removable(held, repo_type, delete_patterns)
 
     def commit_once() -> CommitInfo:
-        operations = _operations(files, [name for name in measured if name not in files])
-        return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, revision=revision)
+        operations = _operations(files, sorted(removable - set(files)))
+        options: dict[str, Any] = {"repo_type": repo_type, "revision": revision, "create_pr": create_pr}
+        return api.create_commit(repo_id, operations, commit_message=message, **options)
 
     commit = _call_api(
         repo_id,
@@ -135,7 +142,16 @@ def push(
             f"the files have arrived as commit {commit.oid}, without the tag",
             lambda: api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=repo_type),
         )
+    if commit.pr_url is not None:
+        return commit.pr_url
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
+
+
+def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
+    """Which of a repository's files go with the old weights, or match `patterns`."""
+    bound = [name for name in held if name in (*MEASURED, *EXPORTS) or _FIGURE.fullmatch(name)]
+    asked = filter_repo_objects(held, allow_patterns=patterns) if patterns else []
+    return {*(bound if repo_type == "model" else []), *asked}
 
 
 def _operations(files: Mapping[str, Path], stale: Sequence[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
@@ -208,14 +224,14 @@ def _retry(commit: Callable[[], Answer]) -> Answer:
     return commit()
 
 
-def _check_metrics(folder: Path) -> None:
-    path = folder / METRICS
-    advice = f"run python train/evaluate.py --model {folder}"
+def _require_measured(path: Path, command: str) -> None:
+    """Refuse a record that is missing, or is of other weights than those beside it; `command` makes it anew."""
+    folder = path.parent if path.name == METRICS else path.parent.parent
     if not path.is_file():
-        raise PushError(f"{folder} has no {METRICS}, so that its quality is unknown: {advice}")
+        raise PushError(f"{folder} has no {path.relative_to(folder)}, without which nobody can trust it: run {command}")
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise PushError(f"{path} is not what train/evaluate.py writes ({error!r}): {advice}") from error
+        raise PushError(f"{path} is not what {command} writes ({error!r}): run it again") from error
     if measured != sha256(folder / WEIGHTS):
-        raise PushError(f"{path} was measured on other weights than {folder / WEIGHTS}: {advice}")
+        raise PushError(f"{path} is of other weights than {folder / WEIGHTS}: run {command}")
