@@ -2,11 +2,12 @@
 #   docker build -t hfvae . && docker run --read-only --tmpfs /tmp -p 7860:7860 hfvae
 FROM python:3.12-slim
 
-# PyTorch's own CPU builds are a tenth the size of those with CUDA: name their index, as PyTorch's site gives it, by
+# PyTorch's own CPU builds are a tenth the size of those with CUDA: name their index, as pytorch.org gives it, by
 # docker build --build-arg PIP_EXTRA_INDEX_URL=...
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /app
-COPY requirements.txt pyproject.toml README.md LICENSE ./
+COPY requirements.txt pyproject.toml MANIFEST.in README.md LICENSE ./
+COPY configs ./configs
 COPY hfvae ./hfvae
 COPY app.py ./
 RUN pip install --no-cache-dir ".[app]"

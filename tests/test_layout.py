@@ -199,10 +199,7 @@ def test_the_readmes_code_runs() -> None:
 def test_requirements_are_the_declared_ones() -> None:
     tomllib = pytest.importorskip("tomllib", reason="tomllib is new in Python 3.11")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    declared = {
-        *project["dependencies"],
-        *(r for extra in ("app", "train") for r in project["optional-dependencies"][extra]),
-    }
+    declared = {*project["dependencies"], *project["optional-dependencies"]["app"]}
     listed = {line for line in (REPOSITORY / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
     assert listed == declared
 
@@ -213,4 +210,4 @@ def test_the_console_command(arguments: list[str]) -> None:
     assert done.returncode == (2 if arguments == ["nothing"] else 0)
     assert ("no command nothing" in done.stdout) is (arguments == ["nothing"])
     if len(arguments) < 2:
-        assert all(command in done.stdout for command in ("app", "fit", "evaluate", "push"))
+        assert all(command in done.stdout for command in ("app", "fit", "evaluate", "push", "export"))

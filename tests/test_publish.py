@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_server import Fault, HubServer
-from huggingface_hub import constants
+from huggingface_hub import ModelCard, constants
 from support import MEASURED, REPOSITORY, TINY
 
 from hfvae import VAE, hub
@@ -235,14 +235,19 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
     assert f"Sent to {server.url}/spaces/user/demo" in printed
     files = server.files("user/demo", repo_type="space")
     card = files["README.md"].decode()
-    for line in ("sdk: gradio", "app_file: app.py", "- user/name", "license: mit"):
+    for line in ("sdk: gradio", "app_file: app.py", "- user/name", "license: mit", "suggested_hardware: cpu-basic"):
         assert line in card
+    about = ModelCard(card).data.to_dict()
+    assert len(about["short_description"]) <= 60
+    assert about["thumbnail"] == f"{server.url}/user/name/resolve/main/figures/samples.png"
+    assert about["preload_from_hub"] == ["user/name config.json,model.safetensors,latents.safetensors"]
     assert re.search(r"sdk_version: 6\.\d+", card)
     assert server.repo("user/demo", repo_type="space").variables == {"HFVAE_MODELS": "user/name"}
     assert {"app.py", "requirements.txt", "hfvae/demo/draw/draw.js"} <= set(files)
     assert not [name for name in files if "pretrained" in name or "test" in name or name.startswith("train")]
     lines = files["requirements.txt"].decode().splitlines()
-    installed = {re.split(r"[<>=]", line)[0] for line in lines if not line.startswith("#")}
+    assert lines[0] == push_script.CPU_BUILDS
+    installed = {re.split(r"[<>=]", line)[0] for line in lines[1:] if not line.startswith("#")}
     wanted = {"torch", "numpy", "huggingface_hub", "httpx2", "safetensors", "Jinja2", "tqdm", "typing_extensions"}
     assert installed == wanted | {"gradio", "markdown-it-py", "pillow"}, "nothing of what only training needs"
     for name, content in files.items():
@@ -258,6 +263,10 @@ def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
         text=True,
     )
     assert "['user/name']" in done.stdout, done.stderr
+    push("--space", "user/gpu", "--hardware", "zero-a10g")
+    files = server.files("user/gpu", repo_type="space")
+    assert b"suggested_hardware: zero-a10g" in files["README.md"]
+    assert b"extra-index-url" not in files["requirements.txt"], "a GPU needs the builds with CUDA"
 
 
 # Nothing is sent that is not in order

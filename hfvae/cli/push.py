@@ -22,11 +22,13 @@ from ..version import __version__
 from . import REPOSITORY, add_extension_option, import_extensions
 
 TRAINING_ONLY = {
-    *("data.py", "readers.py", "plots.py", "classifier.py", "training"),
+    *("data.py", "readers.py", "plots.py", "classifier.py", "training", "export.py"),
     *("fit.py", "evaluate.py", "metrics.py", "push.py"),
 }
 """Modules and folders of the package that a Space does not need."""
-TRAINING_REQUIREMENTS = "# What train/ needs besides."
+HARDWARE = "cpu-basic"
+CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
+"""PyTorch's own builds without CUDA, a tenth the size; the line that pytorch.org gives."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tag", help="tag to put on the commit")
     parser.add_argument("--message", default="Publish with hfvae", help="commit message")
     parser.add_argument("--space", metavar="USER/SPACE", help="publish the app too, as a Space that loads this model")
+    parser.add_argument("--hardware", default=HARDWARE, help=f"hardware that the Space suggests (default: {HARDWARE})")
     add_extension_option(parser)
     options = parser.parse_args(arguments)
     import_extensions(options.extension)
@@ -73,7 +76,7 @@ def publish_model(options: argparse.Namespace) -> None:
 def publish_space(options: argparse.Namespace) -> None:
     """Send the app, without any model, to a Space that loads the published one."""
     with tempfile.TemporaryDirectory() as scratch:
-        files = space_files(Path(scratch), options.space, options.repo_id)
+        files = space_files(Path(scratch), options.space, options.repo_id, options.hardware)
         announce(files, options.space)
         address = hub.push(
             files,
@@ -88,15 +91,22 @@ def publish_space(options: argparse.Namespace) -> None:
         print("A private model needs a secret HF_TOKEN in the Space's settings")
 
 
-def space_files(scratch: Path, space: str, model: str) -> dict[str, Path]:
-    """What a Space needs to run the app: no training, no tests, no bundled models."""
+def space_files(scratch: Path, space: str, model: str, hardware: str = HARDWARE) -> dict[str, Path]:
+    """What a Space needs to run the app: no training, no tests, no bundled models.
+
+    Args:
+        scratch: an existing folder for the files that are made.
+        space: the Space, user/name.
+        model: the repository of the model that it loads.
+        hardware: a name of the hub's; torch is built without CUDA for those that begin with "cpu".
+    """
     import gradio
 
     if not (REPOSITORY / "requirements.txt").is_file():
         raise hub.NotFoundError("a Space is made of a clone's files: run train/push.py in a clone of the repository")
-    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
-    needed, _, _ = requirements.partition(TRAINING_REQUIREMENTS)
-    (scratch / "requirements.txt").write_text(needed, encoding="utf-8")
+    needed = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
+    builds = f"{CPU_BUILDS}\n" if hardware.startswith("cpu") else ""
+    (scratch / "requirements.txt").write_text(builds + needed, encoding="utf-8")
     (scratch / "README.md").write_text(
         f"""---
 title: {space.split("/")[-1]}
@@ -107,9 +117,14 @@ sdk: gradio
 sdk_version: {gradio.__version__}
 app_file: app.py
 python_version: "3.11"
+short_description: Draw digits and walk through a VAE's latent space
+thumbnail: {constants.ENDPOINT}/{model}/resolve/main/figures/samples.png
+suggested_hardware: {hardware}
 license: mit
 models:
 - {model}
+preload_from_hub:
+- {model} config.json,model.safetensors,latents.safetensors
 tags:
 - vae
 - mnist

@@ -17,6 +17,7 @@ from .shared.decoding import decode, weights
 from .sliders.morph import animation
 from .sliders.prior import draws
 from .widget import widget
+from .zero_gpu import declare_gpu_function, on_zero_gpu
 
 SHARED = [decode, weights, atlas]
 """What every widget needs to show the shared latent point."""
@@ -27,12 +28,15 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> App
 
     Args:
         models: folders, bundled names or repo ids; None takes the bundled models.
-        device: auto (CUDA where there is one), cpu or cuda.
+        device: auto (CUDA where there is one, but for the hub's ZeroGPU), cpu or cuda.
 
     Raises:
         ValueError: a device that is not there.
         hub.HubError: there is no model at all. A single model that cannot be loaded costs a message in the page.
     """
+    if on_zero_gpu():
+        declare_gpu_function()
+        device = "cpu"
     registry = ModelRegistry(hub.bundled_names() if models is None else models, device)
     with App("hfvae", registry) as demo:
         widget("header/header", registry, SHARED)

@@ -131,17 +131,12 @@ def push(
         options: dict[str, Any] = {"repo_type": repo_type, "revision": revision, "create_pr": create_pr}
         return api.create_commit(repo_id, operations, commit_message=message, **options)
 
-    commit = _call_api(
-        repo_id,
-        "the files may or may not have arrived; run the same command again, it sends only what differs",
-        lambda: _retry(commit_once),
-    )
+    doubt = "the files may or may not have arrived; run the same command again, it sends only what differs"
+    commit = _call_api(repo_id, doubt, lambda: _retry(commit_once))
     if tag is not None:
-        _call_api(
-            repo_id,
-            f"the files have arrived as commit {commit.oid}, without the tag",
-            lambda: api.create_tag(repo_id, tag=tag, revision=commit.oid, repo_type=repo_type),
-        )
+        state = f"the files have arrived as commit {commit.oid}, without the tag"
+        create = partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type)
+        _call_api(repo_id, state, create)
     if commit.pr_url is not None:
         return commit.pr_url
     return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
