@@ -18,6 +18,6 @@ def declare_gpu_function() -> None:
     """
     import spaces  # type: ignore[import-not-found]
 
-    @spaces.GPU  # type: ignore[misc]
+    @spaces.GPU
     def idle() -> None:
         """Do nothing, on a GPU."""

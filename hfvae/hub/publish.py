@@ -128,18 +128,15 @@ def push(
 
     def commit_once() -> CommitInfo:
         operations = _operations(files, sorted(removable - set(files)))
-        options: dict[str, Any] = {"repo_type": repo_type, "revision": revision, "create_pr": create_pr}
-        return api.create_commit(repo_id, operations, commit_message=message, **options)
+        where: dict[str, Any] = {"repo_type": repo_type, "revision": revision, "create_pr": create_pr}
+        return api.create_commit(repo_id, operations, commit_message=message, **where)
 
     doubt = "the files may or may not have arrived; run the same command again, it sends only what differs"
     commit = _call_api(repo_id, doubt, lambda: _retry(commit_once))
     if tag is not None:
         state = f"the files have arrived as commit {commit.oid}, without the tag"
-        create = partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type)
-        _call_api(repo_id, state, create)
-    if commit.pr_url is not None:
-        return commit.pr_url
-    return url if revision is None and tag is None else f"{url}/tree/{tag or revision}"
+        _call_api(repo_id, state, partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type))
+    return commit.pr_url or (url if revision is None and tag is None else f"{url}/tree/{tag or revision}")
 
 
 def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
