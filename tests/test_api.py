@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
+import io
 import json
 import math
 import socket
@@ -11,13 +13,16 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from PIL import Image
 from support import App
 
 from hfvae import VAE, generate, hub, interpolate, load, reconstruct
+from hfvae.demo import guards
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 DIGIT = generate(load(CONV, device="cpu"), z=hub.ModelSource(CONV).latents().mean[:1])[0, 0]
@@ -38,9 +43,13 @@ def test_only_the_named_endpoints_are_to_be_seen(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert sorted(endpoints) == ["/encode", "/generate", "/interpolate", "/models", "/reconstruct"]
     generate_ = {p["parameter_name"]: p for p in endpoints["/generate"]["parameters"]}
-    assert list(generate_) == ["model", "num_samples", "temperature", "seed", "z"]
+    assert list(generate_) == ["model", "num_samples", "temperature", "seed", "z", "format"]
     assert generate_["temperature"]["parameter_default"] == 1.0
     assert generate_["model"]["type"]["type"] == "string"
+    for name, endpoint in endpoints.items():
+        assert endpoint["returns"][0]["type"], f"{name} says what it answers"
+    codes = endpoints["/encode"]["returns"][0]["type"]["properties"]
+    assert set(codes) == {"mean", "std"}
 
 
 def test_models(client: Client) -> None:
@@ -58,10 +67,50 @@ def test_each_endpoint_does_what_its_function_does(client: Client, vaes: dict[st
     posterior = client.predict(model, ROWS, api_name="/encode")
     with torch.no_grad():
         q = vae.encode(X)
-    close(posterior["mean"], q.mean[0])
-    close(posterior["std"], q.stddev[0])
+    close(posterior["mean"], q.mean)
+    close(posterior["std"], q.stddev)
     path = client.predict(model, ROWS, ROWS[::-1], steps=3, spherical=True, api_name="/interpolate")
     close(path, interpolate(vae, X, X.flip(2), 3, spherical=True)[:, 0])
+
+
+def decoded(data_url: str) -> torch.Tensor:
+    header, data = data_url.split(",")
+    assert header == "data:image/png;base64"
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(base64.b64decode(data))))).float() / 255
+
+
+def png(pixels: torch.Tensor, mode: str = "L") -> str:
+    buffer = io.BytesIO()
+    Image.fromarray((pixels * 255).round().to(torch.uint8).numpy()).convert(mode).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_pictures(client: Client, vaes: dict[str, VAE], mode: str) -> None:
+    rounded = (DIGIT.view(1, 1, 28, 28) * 255).round() / 255
+    answer = client.predict(CONV, png(DIGIT, mode), format="png", api_name="/reconstruct")
+    torch.testing.assert_close(decoded(answer), reconstruct(vaes[CONV], rounded)[0, 0], atol=3e-3, rtol=0)
+    rows = client.predict(CONV, png(DIGIT, mode), api_name="/reconstruct")
+    close(rows, reconstruct(vaes[CONV], rounded)[0, 0])
+    path = client.predict(CONV, png(DIGIT), ROWS, steps=2, format="png", api_name="/interpolate")
+    assert [decoded(image).shape for image in path] == [(28, 28)] * 2
+    pictures = client.predict(CONV, num_samples=3, seed=5, format="png", api_name="/generate")
+    rows = client.predict(CONV, num_samples=3, seed=5, api_name="/generate")
+    torch.testing.assert_close(torch.stack([decoded(p) for p in pictures]), torch.tensor(rows), atol=3e-3, rtol=0)
+
+
+def test_batches(client: Client, vaes: dict[str, VAE]) -> None:
+    batch = [ROWS, png(DIGIT), ROWS[::-1]]
+    many = client.predict(CONV, batch, api_name="/reconstruct")
+    alone = [client.predict(CONV, image, api_name="/reconstruct") for image in batch]
+    close(many, torch.tensor(alone))
+    codes = client.predict(CONV, batch, api_name="/encode")
+    assert [len(codes["mean"]), len(codes["std"]), len(codes["mean"][0])] == [3, 3, 32]
+    assert len(client.predict(DENSE, [png(DIGIT)] * 100, api_name="/encode")["mean"]) == 100
+    with pytest.raises(AppError, match="at most 100 images, got 101"):
+        client.predict(DENSE, [png(DIGIT)] * 101, api_name="/encode")
+    with pytest.raises(AppError, match="image 1 of image must be"):
+        client.predict(DENSE, [ROWS, "x"], api_name="/encode")
 
 
 def test_seeds_and_temperature(client: Client) -> None:
@@ -102,6 +151,12 @@ def test_drawings_are_framed_first(client: Client, vaes: dict[str, VAE]) -> None
         ("/encode", {"model": DENSE, "image": [["ink"] * 28] * 28}),
         ("/encode", {"model": DENSE, "image": [[0.0] * 300] * 300, "drawing": True}),
         ("/encode", {"model": DENSE, "image": {"a": 1}}),
+        ("/encode", {"model": DENSE, "image": "digit.png"}),
+        ("/encode", {"model": DENSE, "image": "data:image/png;base64,AAAA"}),
+        ("/encode", {"model": DENSE, "image": "data:image/png;base64,\u00e9"}),
+        ("/encode", {"model": DENSE, "image": png(torch.zeros(20, 20))}),
+        ("/encode", {"model": DENSE, "image": png(torch.zeros(300, 300)), "drawing": True}),
+        ("/generate", {"model": DENSE, "format": "gif"}),
         ("/reconstruct", {"model": DENSE, "image": ROWS, "sample": "yes"}),
         ("/reconstruct", {"model": DENSE, "image": ROWS, "drawing": 1}),
         ("/interpolate", {"model": DENSE, "image_a": ROWS, "image_b": ROWS, "steps": 1}),
@@ -120,6 +175,28 @@ def test_a_blank_drawing_is_said(client: Client) -> None:
 
 
 # Raw requests
+
+
+def test_arguments_that_are_left_out(app: App) -> None:
+    def call(name: str, data: list[Any]) -> str:
+        with connect(app) as connection:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"/gradio_api/call/{name}", json.dumps({"data": data}), headers)
+            event = json.loads(connection.getresponse().read())["event_id"]
+            connection.request("GET", f"/gradio_api/call/{name}/{event}")
+            return connection.getresponse().read().decode()
+
+    assert "event: complete" in call("generate", [DENSE])
+    assert "generate needs an argument model" in call("generate", [])
+    assert "reconstruct needs an argument image" in call("reconstruct", [DENSE])
+
+
+def test_closed_routes_are_not_advertised(app: App) -> None:
+    with connect(app) as connection:
+        connection.request("GET", "/openapi.json")
+        paths = json.loads(connection.getresponse().read())["paths"]
+    assert "/gradio_api/call/{api_name}" in paths
+    assert not [path for path in paths if guards.BLOCKED.search(path)]
 
 
 @contextlib.contextmanager

@@ -7,12 +7,16 @@ ValueError with a sentence for the caller. Images are sent to the page as base64
 from __future__ import annotations
 
 import base64
+import io
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+PNG_HEADER = "data:image/png;base64"
 MAX_LATENT = 1e3
 """Latents beyond this are refused."""
 
@@ -75,6 +79,28 @@ def parse_rows(value: Any, name: str, max_side: int) -> Tensor:
         )
     pixel = f"each pixel of {name}"
     return torch.tensor([[parse_number(entry, pixel, -1e6, 1e6) for entry in row] for row in value])
+
+
+def parse_png(value: str, name: str, max_side: int) -> Tensor:
+    """A PNG as a data URL as an image (H, W) float32 in [0, 1], at most `max_side` pixels a side; colours turn grey."""
+    header, _, data = value.partition(",")
+    if header != PNG_HEADER:
+        raise ValueError(f"{name} must be rows of numbers, or a PNG as a data URL that begins with {PNG_HEADER},")
+    try:
+        picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)), formats=["PNG"])
+        if max(picture.size) > max_side:
+            raise ValueError(f"{picture.width} x {picture.height} pixels, and at most {max_side} a side are taken")
+        grey = np.asarray(picture.convert("L"))
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's and base64's
+        raise ValueError(f"{name} must be a PNG as a data URL, and is none that can be read: {error}") from error
+    return torch.from_numpy(grey.copy()).float() / 255
+
+
+def to_png(image: Tensor) -> str:
+    """An image (H, W) in [0, 1] as a PNG data URL."""
+    buffer = io.BytesIO()
+    Image.fromarray((image * 255).round().to(torch.uint8).numpy()).save(buffer, "PNG")
+    return f"{PNG_HEADER},{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def pack(tensor: Tensor) -> str:

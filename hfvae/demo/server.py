@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.middleware import Middleware
 
 from . import guards
 from .answers import bound_answers
+from .mcp_images import show_pictures
 from .registry import ModelRegistry
 from .routes import routes
 from .state import SharedStates
@@ -51,6 +53,13 @@ class App(gr.Blocks):
         self.queue(max_size=MAX_QUEUE)
         bound_answers(self._queue)
 
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Add the defaults of arguments that a call leaves out at its end, or refuse it in a sentence."""
+        for name, parameter in list(inspect.signature(block_fn.fn).parameters.items())[len(inputs) :]:
+            if parameter.default is parameter.empty:
+                raise gr.Error(f"{block_fn.name} needs an argument {name}", print_exception=False)
+            inputs.append(parameter.default)
+
     @property
     def busy(self) -> bool:
         """Whether a call runs or waits."""
@@ -88,4 +97,14 @@ class App(gr.Blocks):
         launched = super().launch(*positional, **{**defaults, **options})
         self.app.state_holder = SharedStates()
         self.app.state_holder.set_blocks(self)
+        describe = self.app.openapi
+        self.app.openapi = lambda: open_routes(describe())  # type: ignore[method-assign]
+        if self.mcp_server_obj is not None:
+            show_pictures(self.mcp_server_obj)
         return launched
+
+
+def open_routes(description: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI description without the routes that are closed."""
+    paths = {path: about for path, about in description["paths"].items() if not guards.BLOCKED.search(path)}
+    return {**description, "paths": paths}

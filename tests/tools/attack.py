@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import gradio
+import gradio.routes
 import paths  # noqa: F401
 from support import App, resident, widget_call
 
@@ -52,7 +54,8 @@ class Target:
         config = self.json("/config")
         self.config = config
         self.functions = {part["api_name"]: part["id"] for part in config["dependencies"]}
-        self.routes = sorted(self.json("/openapi.json")["paths"])
+        closed = {getattr(route, "path", "") for route in gradio.routes.App.create_app(gradio.Blocks()).routes}
+        self.routes = sorted({*self.json("/openapi.json")["paths"], *closed} - {""})
 
     def json(self, path: str) -> Any:
         with urllib.request.urlopen(self.url.rstrip("/") + path, timeout=60) as answer:
