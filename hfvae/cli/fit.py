@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
+from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -92,6 +93,18 @@ class FitCLI(LightningCLI):
         return super().instantiate_trainer(
             callbacks=[*own, *callbacks], plugins=[*plugins, AtomicCheckpointIO()], **kwargs
         )
+
+
+class SaveConfig(SaveConfigCallback):
+    """Lightning's, which needs a logger with a folder; where there is none, config.yaml is in the run's root."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.log_dir is not None:
+            super().setup(trainer, pl_module, stage)
+        elif trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / self.config_filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
 
 def as_list(given: Any) -> list[Any]:
@@ -179,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run=False,
             args=given if stage == "fit" else ["--trainer.logger=false", *given],
             seed_everything_default=0,
-            save_config_callback=SaveConfigCallback if stage == "fit" else None,
+            save_config_callback=SaveConfig if stage == "fit" else None,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
         )
@@ -265,9 +278,10 @@ def export(cli: FitCLI, command: str) -> None:
     }
     hub.write_json(folder / hub.TRAINING, training)
     hub.write_card(folder, vae.facts())
+    tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in cli.trainer.loggers)
     print(
         f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
         f"  python app.py --model {folder}\n"
-        f"  python train/evaluate.py --model {folder}\n"
-        f"  tensorboard --logdir {cli.root / 'logs'}"
+        f"  python train/evaluate.py --model {folder}"
+        + (f"\n  tensorboard --logdir {cli.root / 'logs'}" if tensorboard else "")
     )

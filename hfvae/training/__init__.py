@@ -1,6 +1,15 @@
-"""Training with Lightning: the module, its objectives and optimizers, callbacks."""
+"""Training with Lightning: the module, its objectives and optimizers, callbacks, a logger."""
 
 from .callbacks import AtomicCheckpointIO, AverageWeights, LogImages, SaveOnInterrupt
 from .module import Diverged, VAETraining
+from .trackio import TrackioLogger
 
-__all__ = ["AtomicCheckpointIO", "AverageWeights", "Diverged", "LogImages", "SaveOnInterrupt", "VAETraining"]
+__all__ = [
+    "AtomicCheckpointIO",
+    "AverageWeights",
+    "Diverged",
+    "LogImages",
+    "SaveOnInterrupt",
+    "TrackioLogger",
+    "VAETraining",
+]

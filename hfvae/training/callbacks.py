@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import hub, plots
 from ..evaluation import encode_dataset
-from ..inference import generate, reconstruct
+from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
 
 
 class LogImages(Callback):
-    """Logs reconstructions, samples and the latent scatter of validation images to TensorBoard.
+    """Logs reconstructions, samples and the latent scatter of validation images, with whatever logger there is.
 
     Args:
         every_n_epochs: number of epochs from one set of figures to the next; the last epoch has one, too.
@@ -40,22 +42,48 @@ class LogImages(Callback):
         if trainer.sanity_checking or not trainer.is_global_zero or not due:
             return
         vae: VAE = pl_module.vae  # type: ignore[assignment]
-        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
-        x = vae.training_data.pixels.denormalize(next(iter(loader))[0][: self.num_images]).clamp(0, 1)
+        loaders = trainer.val_dataloaders
+        loader: Any = loaders[0] if isinstance(loaders, list) else loaders
+        first, labels = read_batch(vae, next(iter(loader)), torch.Generator().manual_seed(0))
+        x = vae.training_data.pixels.denormalize(first[: self.num_images]).clamp(0, 1)
         seeded = torch.Generator().manual_seed(0)
         figures = {
             "reconstructions": plots.reconstructions(x, reconstruct(vae, x)),
             "samples": plots.image_grid(generate(vae, self.num_images, generator=seeded), columns=8),
         }
-        if vae.latent_dim == 2:
+        if vae.latent_dim == 2 and labels is not None:
             encoded = encode_dataset(vae, loader)
             classes = vae.training_data.dataset.class_names
             figures["latents"] = plots.latent_scatter(encoded.codes, encoded.labels, classes)
         for logger in trainer.loggers:
-            if not isinstance(logger, TensorBoardLogger):
-                continue
             for name, figure in figures.items():
-                logger.experiment.add_figure(name, figure, trainer.global_step)
+                log_figure(logger, name, figure, trainer.global_step)
+
+
+@singledispatch
+def log_figure(logger: Logger, name: str, figure: Figure, step: int) -> None:
+    """Log a figure. Loggers that take none have it as a file beside their logs: figures/<name>-<step>.png."""
+    folder = logger.log_dir or logger.save_dir
+    if folder is None:
+        return  # a logger without files of its own
+    path = Path(folder) / "figures" / f"{name}-{step}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+@log_figure.register
+def _tensorboard(logger: TensorBoardLogger, name: str, figure: Figure, step: int) -> None:
+    logger.experiment.add_figure(name, figure, step)
+
+
+@log_figure.register
+def _wandb(logger: WandbLogger, name: str, figure: Figure, step: int) -> None:
+    logger.log_image(name, [figure], step=step)
+
+
+@log_figure.register
+def _mlflow(logger: MLFlowLogger, name: str, figure: Figure, step: int) -> None:
+    logger.experiment.log_figure(logger.run_id, figure, f"figures/{name}-{step}.png")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
