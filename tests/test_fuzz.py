@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as arrays
 from support import REPOSITORY, TINY
 
 from hfvae import VAE, hub, sketch
-from hfvae.demo import api
+from hfvae.demo import api, serialization
 from hfvae.demo.blocks import SHARED
 from hfvae.demo.cards import read_card, to_html
 from hfvae.demo.draw import draw
@@ -208,6 +208,51 @@ def test_codes_file(folder: Path, data: st.DataObject) -> None:
             json.dumps(answering(function, registry)({"model": name}), allow_nan=False)
 
 
+def sound_checkpoint(folder: Path) -> dict[str, Any]:
+    """What a training checkpoint of the folder's model holds."""
+    vae = VAE.from_pretrained(folder)
+    return {
+        "state_dict": {f"vae.{name}": value for name, value in vae.state_dict().items()},
+        "hfvae": {"model_class": type(vae).__name__, "arguments": vae.config, "data": None},
+        "global_step": 5,
+        "epoch": 1,
+        "optimizer_states": [{"state": {}}],
+        "lr_schedulers": [{"last_epoch": 5}],
+        "loops": {"fit_loop": {}},
+    }
+
+
+@fuzz
+@given(data=st.data())
+def test_checkpoint(folder: Path, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Entries replaced by anything, weights by others, bytes changed or cut off: a model, or one of our errors."""
+    path = tmp_path_factory.mktemp("checkpoint") / "x.ckpt"
+    content = sound_checkpoint(folder)
+    places = [content, content["hfvae"], content["hfvae"]["arguments"], content["state_dict"]]
+    for place in data.draw(st.lists(st.sampled_from(range(4)), max_size=2)):
+        key = data.draw(st.sampled_from([*places[place], "strange"]))
+        odd = st.sampled_from([torch.zeros(()), torch.full((2, 3), float("nan")), torch.zeros(4, dtype=torch.int8)])
+        places[place][key] = data.draw(json_values | odd)
+    torch.save(content, path)
+    whole = path.read_bytes()
+    changed = data.draw(
+        st.just(whole)
+        | st.integers(0, len(whole)).map(lambda end: whole[:end])
+        | st.tuples(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=9)).map(
+            lambda change: whole[: change[0]] + change[1] + whole[change[0] + len(change[1]) :]
+        )
+    )
+    path.write_bytes(changed)
+    with only_within(path.parent):
+        try:
+            vae = VAE.load_from_checkpoint(path)
+        except hub.HubError:
+            return
+    with torch.no_grad():
+        assert vae(torch.rand(2, *vae.image_shape)).mean.shape == (2, *vae.image_shape)
+    path.unlink()
+
+
 FACTS = TINY["dense"]().facts()
 hostile_text = st.lists(
     st.text(max_size=20)
@@ -301,13 +346,28 @@ def test_what_a_page_may_call(registry: ModelRegistry, function: Callable[..., A
         assert len(answer["error"]) < 1000
 
 
-images = arrays.arrays(np.float64, (28, 28), elements=st.floats(0, 1)).map(np.ndarray.tolist) | st.lists(
-    st.lists(numbers, max_size=4), max_size=4
+def png(array: np.ndarray) -> str:
+    return serialization.to_png(torch.from_numpy(array))
+
+
+rows = arrays.arrays(np.float64, (28, 28), elements=st.floats(0, 1))
+pictures = arrays.arrays(np.float64, arrays.array_shapes(min_dims=2, max_dims=2), elements=st.floats(0, 1)) | rows
+damaged = st.tuples(pictures.map(png), st.integers(0, 200), st.text(max_size=3)).map(
+    lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
 )
+image = rows.map(np.ndarray.tolist) | pictures.map(png) | damaged | st.lists(st.lists(numbers, max_size=4), max_size=4)
+images = image | st.lists(image, max_size=3)
+formats = st.sampled_from(["rows", "png"])
 ENDPOINTS = {
-    "generate": {"num_samples": numbers, "temperature": numbers, "seed": numbers, "z": st.none() | points},
+    "generate": {
+        "num_samples": numbers,
+        "temperature": numbers,
+        "seed": numbers,
+        "z": st.none() | points,
+        "format": formats,
+    },
     "encode": {"image": images, "drawing": st.booleans()},
-    "reconstruct": {"image": images, "drawing": st.booleans(), "sample": st.booleans()},
+    "reconstruct": {"image": images, "drawing": st.booleans(), "sample": st.booleans(), "format": formats},
     "interpolate": {
         "image_a": images,
         "image_b": images,

@@ -56,6 +56,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             if name.startswith(CHECKPOINT_PREFIX)
         }
         arguments, data = dict(described["arguments"]), described.get("data")
+        if not isinstance(described["model_class"], str) or not isinstance(data, dict | None):
+            raise TypeError("it does not name its model's class and data")
         step, epoch = _progress(content)
         if not all(value.isfinite().all() for value in weights.values()):
             raise ValueError("its weights hold NaN or infinity")
