@@ -46,16 +46,20 @@ class Target:
     Args:
         url: its address.
         pid: its process, whose memory is watched.
+        source: the address to attack from; limits are by address.
     """
 
-    def __init__(self, url: str, pid: int) -> None:
-        self.host, self.port = urlsplit(url).hostname, urlsplit(url).port
+    def __init__(self, url: str, pid: int, source: str = "127.0.0.1") -> None:
+        self.host, self.port, self.source = urlsplit(url).hostname, urlsplit(url).port, source
         self.url, self.pid = url, pid
         config = self.json("/config")
         self.config = config
         self.functions = {part["api_name"]: part["id"] for part in config["dependencies"]}
         closed = {getattr(route, "path", "") for route in gradio.routes.App.create_app(gradio.Blocks()).routes}
         self.routes = sorted({*self.json("/openapi.json")["paths"], *closed} - {""})
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.host or "", self.port, timeout=30, source_address=(self.source, 0))
 
     def json(self, path: str) -> Any:
         with urllib.request.urlopen(self.url.rstrip("/") + path, timeout=60) as answer:
@@ -65,7 +69,7 @@ class Target:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[str, bytes]:
         """The status, or what happened instead, and the beginning of the answer."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = self.connect()
         try:
             connection.request(method, path, body, headers or {"Content-Type": "application/json"})
             response = connection.getresponse()
@@ -139,7 +143,7 @@ def visitors_who_vanish_in_mid_call(target: Target, count: int) -> str:
         status, answer = target.post("call/generate", {"data": [MODEL, 100, 1.0, 0, None]})
         if status != "200":
             return status
-        connection = http.client.HTTPConnection(target.host, target.port, timeout=30)
+        connection = target.connect()
         connection.request("GET", f"/gradio_api/call/generate/{json.loads(answer)['event_id']}")
         connection.sock.close()
         return "vanished"
@@ -153,7 +157,7 @@ def answers_waited_for_without_end(target: Target, count: int) -> str:
     event = json.loads(target.post("call/generate", {"data": [MODEL, 1, 1.0, 0, None]})[1]).get("event_id", "x")
     connections = []
     for _ in range(count // 5):
-        connection = http.client.HTTPConnection(target.host, target.port, timeout=30)
+        connection = target.connect()
         connection.request("GET", f"/gradio_api/call/generate/{event}")
         connections.append(connection)
     started = time.monotonic()

@@ -2,10 +2,11 @@
 
     python tests/tools/soak.py --minutes 20 --people 20
 
-The hub that one of the three models comes from takes seconds to answer, a model raises in every fiftieth call and
-answers late in another, connections break off in the middle of a request, and four times a minute a page is closed in
-the middle of a stroke and another one is opened. It ends with an error if a page that stayed lacks its last answer, if
-a new page gets none, or if memory, threads or open files have grown.
+Beside them a hostile crowd, from an address of its own, does all that `attack.py` can do. The hub that one of the three
+models comes from takes seconds to answer, a model raises in every fiftieth call and answers late in another,
+connections break off in the middle of a request, and four times a minute a page is closed in the middle of a stroke and
+another one is opened. It ends with an error if a page that stayed lacks its last answer, if a new page gets none, or if
+memory, threads or open files have grown.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import random
 import socket
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import paths  # noqa: F401
+from attack import ATTACKS, Target
 from benchmark_app import BUSY_HAND, CONV, DENSE, open_page, right, say
 from hub_server import Fault, HubServer
 from support import App, open_browser, resident
@@ -30,7 +34,7 @@ from hfvae import hub, load
 FAULTY_SERVER = """
 import random, sys, time
 from hfvae import VAE
-from hfvae.demo import build_demo
+from hfvae.cli.app import main
 
 decode_image = VAE.decode_image
 def faulty(self, z):
@@ -41,9 +45,8 @@ def faulty(self, z):
         time.sleep(1)
     return decode_image(self, z)
 
-demo = build_demo(sys.argv[3:])
 VAE.decode_image = faulty
-demo.launch(server_port=int(sys.argv[2]), quiet=True)
+main(sys.argv[1:])
 """
 FROM_HUB = "user/name"
 MODELS = {DENSE: DENSE, CONV: CONV, FROM_HUB: CONV}
@@ -86,6 +89,15 @@ def arrive(browser: Any, url: str, luck: random.Random, seconds: float) -> Any:
     return page
 
 
+def crowd(app: App, attacks: Counter[str], over: threading.Event) -> None:
+    """Attack in all ways, one after another, until it is over."""
+    target, luck = Target(app.url, app.process.pid, source="127.0.0.2"), random.Random(1)
+    while not over.wait(1.0):
+        name = luck.choice(sorted(ATTACKS))
+        ATTACKS[name](target, 20)
+        attacks[name] += 1
+
+
 def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     luck, script = random.Random(0), folder / "server.py"
     script.write_text(FAULTY_SERVER)
@@ -94,7 +106,8 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
             FROM_HUB, {path.name: path.read_bytes() for path in (hub.BUNDLED / CONV).iterdir() if path.is_file()}
         )
         server.fail(".*", Fault(slow=SLOW), times=None)
-        app = App(folder / "log", *MODELS, script=script, **server.env(folder / "home"))
+        named = [part for model in MODELS for part in ("--model", model)]
+        app = App(folder / "log", *named, script=script, **server.env(folder / "home"))
         asked = len(server.requests)
     vaes = {name: load(bundled, device="cpu") for name, bundled in MODELS.items()}
     end = time.monotonic() + seconds
@@ -102,6 +115,9 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     staying = [arrive(browser, app.url, luck, end - time.monotonic()) for _ in range(stay)]
     visitors = [arrive(browser, app.url, luck, seconds) for _ in range(people - stay)]
     left = broken = 0
+    attacks, over = Counter[str](), threading.Event()
+    hostile = threading.Thread(target=crowd, args=(app, attacks, over))
+    hostile.start()
     states = [state(app.process.pid)]
     while time.monotonic() < end:
         visitors.pop(0).context.close()  # mid-stroke
@@ -112,6 +128,8 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
             broken += 1
         time.sleep(ROUND)
         states.append(state(app.process.pid))
+    over.set()
+    hostile.join()
     for page in visitors:
         page.context.close()
     lost = sum(not right(page, vaes) for page in staying)
@@ -124,6 +142,7 @@ def soak(browser: Any, people: int, seconds: float, folder: Path) -> bool:
     injected = app.log.read_text().count("RuntimeError: injected")
     say("requests that the hub answered late", asked)
     say(f"{people} pages for {seconds / 60:.0f} minutes: faults", f"{injected} raised, {broken} cut off, {left} left")
+    say("attacks beside them", f"{sum(attacks.values())} of {len(attacks)} kinds")
     say("pages without their last answer; a newcomer is served", f"{lost} of {stay}; {served}")
     grown = False
     for name, most in GROWTH.items():
