@@ -61,7 +61,7 @@ class ModelFacts(NamedTuple):
     limits: str
     """Sentences on what its figures and images are."""
     parameters: int
-    """Number of its weights."""
+    """Number of its weights, as the hub counts them in a weights file."""
     papers: tuple[Paper, ...] = ()
     """Where its parts were published."""
     details: CardDetails = CardDetails()
