@@ -83,7 +83,9 @@ class FitCLI(LightningCLI):
         if settings.logger is None:
             done = self.resumed.step if self.resumed else 0
             # what an interrupted run logged beyond its checkpoint is logged again
-            settings.logger = TensorBoardLogger(self.root, name="logs", version="", purge_step=done)
+            settings.logger = TensorBoardLogger(
+                self.root, name="logs", version="", purge_step=done, default_hp_metric=False
+            )
         self.checkpoints = ModelCheckpoint(
             folder, filename="best", monitor="val/bound", mode="max", save_last=True, enable_version_counter=False
         )
