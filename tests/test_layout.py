@@ -61,6 +61,7 @@ ARROWS: dict[str, set[str]] = {
             "export",
             "hub",
             "inference",
+            "likelihoods",
             "models",
             "plots",
             "sampling",
