@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +61,11 @@ def parts(vae: VAE) -> dict[str, Part]:
     """The parts of a model by name: encoder, decoder and, where noise alone is no draw of the prior, its sampler."""
     image = torch.rand(BATCH, *vae.image_shape, dtype=vae.density_dtype, device=vae.device)
     z = torch.zeros(BATCH, vae.latent_dim, dtype=vae.density_dtype, device=vae.device)
+    encoder = Encoder(vae)
     with evaluating(vae):
-        outputs = ("mean", "std")[: len(Encoder(vae)(image))]
+        outputs = ("mean", "std")[: len(encoder(image))]
     made = {
-        "encoder": Part(Encoder(vae), "image", image, outputs),
+        "encoder": Part(encoder, "image", image, outputs),
         "decoder": Part(Decoder(vae), "z", z, ("image",)),
     }
     sampler = vae.prior_module.sampler()
@@ -84,49 +87,53 @@ def facts(vae: VAE, weights: str) -> dict[str, str]:
     }
 
 
-def write_onnx(vae: VAE, folder: Path, metadata: dict[str, str]) -> list[Path]:
-    """Write each part as ``<name>.onnx``, its batch dynamic, into a folder, made if missing.
+def write(vae: VAE, folder: Path, format: str, metadata: dict[str, str]) -> list[Path]:
+    """Write each part, its batch dynamic, into a folder, made if missing.
+
+    Args:
+        vae: the model.
+        folder: where to; the files are named after the parts.
+        format: a name in `FORMATS`: ``onnx``, or ``torch`` for what `torch.export.load` reads (.pt2).
+        metadata: what the files say of themselves.
+
+    Returns:
+        The files.
 
     Raises:
-        MissingPackage: onnx or onnxscript is not installed.
+        MissingPackage: the packages that ONNX needs are not installed.
     """
-    try:
-        import onnxscript  # noqa: F401  torch.onnx needs it
-    except ModuleNotFoundError as error:
-        raise MissingPackage('ONNX needs two packages more: pip install "hfvae[export]"') from error
+    suffix, write_part = FORMATS[format]
+    if format == "onnx" and importlib.util.find_spec("onnxscript") is None:
+        raise MissingPackage('ONNX needs two packages more: pip install "hfvae[export]"')
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    files = {folder / f"{name}{suffix}": part for name, part in parts(vae).items()}
     with evaluating(vae):
-        for name, part in parts(vae).items():
-            program = torch.onnx.export(
-                part.module,
-                (part.example,),
-                input_names=[part.input_name],
-                output_names=list(part.output_names),
-                dynamic_shapes=({0: "batch"},),
-                dynamo=True,
-                verbose=False,
-            )
-            assert program is not None  # it is only without dynamo
-            program.model.metadata_props.update(metadata)
-            path = folder / f"{name}.onnx"
-            program.save(path, external_data=False)
-            written.append(path)
-    return written
+        for path, part in files.items():
+            write_part(part, path, metadata)
+    return list(files)
 
 
-def write_torch(vae: VAE, folder: Path, metadata: dict[str, str]) -> list[Path]:
-    """Write each part as ``<name>.pt2``, for `torch.export.load`, its batch dynamic, into a folder, made if missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    with evaluating(vae):
-        for name, part in parts(vae).items():
-            dynamic = ({0: torch.export.Dim("batch")},)
-            program = torch.export.export(part.module, (part.example,), dynamic_shapes=dynamic)
-            path = folder / f"{name}.pt2"
-            torch.export.save(program, path, extra_files=metadata)
-            written.append(path)
-    return written
+def _write_onnx(part: Part, path: Path, metadata: dict[str, str]) -> None:
+    program = torch.onnx.export(
+        part.module,
+        (part.example,),
+        input_names=[part.input_name],
+        output_names=list(part.output_names),
+        dynamic_shapes=({0: "batch"},),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # it is only without dynamo
+    program.model.metadata_props.update(metadata)
+    program.save(path, external_data=False)
 
 
-WRITERS = {"onnx": write_onnx, "torch": write_torch}
+def _write_torch(part: Part, path: Path, metadata: dict[str, str]) -> None:
+    program = torch.export.export(part.module, (part.example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, path, extra_files=metadata)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Part, Path, dict[str, str]], None]]] = {
+    "onnx": (".onnx", _write_onnx),
+    "torch": (".pt2", _write_torch),
+}

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .datasets import GREY_LEVELS
 from .networks import Shape
 
 IMAGE_KEYS = ("image", "pixel_values", "images")
 LABEL_KEYS = ("label", "labels")
-GREY_LEVELS = 255
 
 
 def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
@@ -59,7 +59,7 @@ def _floats(pixels: Tensor, name: str) -> Tensor:
     if pixels.is_floating_point():
         return pixels
     if pixels.dtype == torch.uint8:
-        return pixels.float() / GREY_LEVELS
+        return pixels.float() / (GREY_LEVELS - 1)
     if pixels.dtype == torch.bool:
         return pixels.float()
     raise TypeError(

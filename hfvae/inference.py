@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .datasets import GREY_LEVELS
 from .images import arranged, as_images, split_batch
 from .models import VAE
 from .sampling import rsample
@@ -123,11 +124,9 @@ def encode_loader(vae: VAE, loader: Iterable[Any], return_targets: bool = False)
             neither.
     """
     parts: list[tuple[Tensor, ...]] = []
-    generator = torch.Generator().manual_seed(0)
     with evaluating(vae):
-        for batch in loader:
-            x, y = read_batch(vae, batch, generator)
-            q = vae.encode(x.to(vae.device))
+        for x, y in read_loader(vae, loader):
+            q = vae.encode(x)
             targets = (require_targets(y),) if return_targets else ()
             parts.append((vae.posterior.code(q).cpu(), vae.posterior.scale(q).cpu(), *targets))
     if not parts:
@@ -156,8 +155,17 @@ def read_batch(vae: VAE, batch: Any, generator: torch.Generator | None = None) -
         raise TypeError(f"a batch's images must be a tensor, got {type(images).__name__}: collate them into one")
     x = arranged(images, vae.image_shape, "images")
     if x.dtype == torch.uint8:
-        x = vae.likelihood.preprocess(x.cpu() / 255, generator, vae.training_data.pixels).to(images.device)
+        grey = x.cpu() / (GREY_LEVELS - 1)
+        x = vae.likelihood.preprocess(grey, generator, vae.training_data.pixels).to(images.device)
     return x, None if targets is None else torch.as_tensor(targets).cpu()
+
+
+def read_loader(vae: VAE, loader: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The batches of a loader as `read_batch` reads them, on the model's device; each pass has the same noise."""
+    generator = torch.Generator().manual_seed(0)
+    for batch in loader:
+        x, targets = read_batch(vae, batch, generator)
+        yield x.to(vae.device), targets
 
 
 def require_targets(targets: Tensor | None) -> Tensor:

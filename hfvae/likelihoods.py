@@ -21,7 +21,7 @@ from .distributions import ContinuousBernoulli
 from .networks import Shape
 from .papers import CONTINUOUS_BERNOULLI, Paper
 from .precision import FullPrecision
-from .tensors import checks, values_known
+from .tensors import validate_args, values_known
 
 LAMBDA_MIN = 1e-4
 """The continuous Bernoulli's lambda stays in [LAMBDA_MIN, 1 - LAMBDA_MIN] (Loaiza-Ganem & Cunningham 2019, sec. 5)."""
@@ -61,7 +61,7 @@ class Likelihood(FullPrecision):
 
     def forward(self, outputs: Tensor) -> Independent:
         """(B, channels_per_pixel * C, H, W) -> p(x|z): batch (B,), event (C, H, W)."""
-        return Independent(self.distribution(outputs), 3, validate_args=checks(outputs))
+        return Independent(self.distribution(outputs), 3, validate_args=validate_args(outputs))
 
     def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
         """log p(x|z) of every image x (B, C, H, W) under each of the decoder outputs (G, k * C, H, W): (G, B).
@@ -133,7 +133,7 @@ class BernoulliLikelihood(Likelihood):
     browser_function = "sigmoid"
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        return Bernoulli(logits=outputs, validate_args=checks(outputs))
+        return Bernoulli(logits=outputs, validate_args=validate_args(outputs))
 
     @torch.no_grad()
     def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class LocationScaleLikelihood(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         sigma = self.log_sigma.exp() if self.fixed_sigma is None else self.fixed_sigma
-        return self.family(outputs, sigma, validate_args=checks(outputs))
+        return self.family(outputs, sigma, validate_args=validate_args(outputs))
 
     def image(self, outputs: Tensor) -> Tensor:
         return outputs

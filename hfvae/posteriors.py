@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from .arguments import build_from_table, choose
 from .precision import FullPrecision
-from .tensors import checks
+from .tensors import validate_args
 
 LOG_STD_RANGE = (-10.0, 10.0)
 """For an outlying image, exp(log_std) must neither vanish nor overflow, which would end a training."""
@@ -81,8 +81,9 @@ class DiagonalPosterior(Posterior):
 
     def forward(self, outputs: Tensor) -> Distribution:
         mean, log_std = outputs.chunk(2, dim=1)
-        valid = checks(outputs)
-        return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp(), validate_args=valid), 1, valid)
+        validated = validate_args(outputs)
+        normal = Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp(), validate_args=validated)
+        return Independent(normal, 1, validate_args=validated)
 
 
 class FullCovariancePosterior(Posterior):
@@ -100,7 +101,7 @@ class FullCovariancePosterior(Posterior):
         factor = torch.diag_embed(diagonal).index_put(
             (torch.arange(outputs.shape[0], device=outputs.device)[:, None], rows, columns), entries
         )
-        return MultivariateNormal(mean, scale_tril=factor, validate_args=checks(outputs))
+        return MultivariateNormal(mean, scale_tril=factor, validate_args=validate_args(outputs))
 
 
 @register_kl(MultivariateNormal, Independent)

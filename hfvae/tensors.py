@@ -24,7 +24,7 @@ def values_known(tensor: Tensor) -> bool:
     return not transformed(tensor)
 
 
-def checks(tensor: Tensor) -> bool | None:
+def validate_args(tensor: Tensor) -> bool | None:
     """`validate_args` of a distribution with this parameter: torch's default, or False where values are not known."""
     return None if values_known(tensor) else False
 

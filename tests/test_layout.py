@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "precision": set(),
     "tensors": set(),
     "arguments": {"networks"},
-    "images": {"networks"},
+    "images": {"datasets", "networks"},
     "datasets": {"networks"},
     "likelihoods": {"arguments", "datasets", "distributions", "networks", "papers", "precision", "tensors"},
     "flows": {"networks", "sampling"},
@@ -46,11 +46,14 @@ ARROWS: dict[str, set[str]] = {
         *("priors", "sampling", "tensors"),
     },
     "zoo": {"models"},
-    "inference": {"images", "models", "sampling"},
+    "inference": {"datasets", "images", "models", "sampling"},
     "evaluation": {"inference", "models", "sampling"},
     "export": {"inference", "models", "version"},
     "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling"},
-    "demo": {"allocator", "evaluation", "hub", "inference", "models", "networks", "sampling", "sketch", "zoo"},
+    "demo": {
+        *("allocator", "evaluation", "hub", "images", "inference", "models", "networks", "sampling", "sketch"),
+        "zoo",
+    },
     "cli": {
         *(
             "allocator",

@@ -7,6 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..hub import ModelSource
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 """The folder that holds the package: of a clone, the one with `configs/` and `requirements.txt`."""
@@ -48,3 +52,8 @@ def import_extensions(modules: Sequence[str]) -> None:
         sys.path.insert(0, here)
     for module in modules:
         import_module(module)
+
+
+def model_folder(source: ModelSource) -> Path:
+    """Where what a command makes of a model belongs: in its own folder, or for a repository in runs/."""
+    return source.folder or Path("runs") / source.name.replace("/", "--")

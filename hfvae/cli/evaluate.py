@@ -27,7 +27,7 @@ from ..models import VAE
 from ..sampling import moments
 from ..version import __version__
 from ..zoo import pick_device
-from . import add_extension_option, import_extensions, metrics
+from . import add_extension_option, import_extensions, metrics, model_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,9 +65,7 @@ def evaluate(options: argparse.Namespace) -> Path:
     source = hub.ModelSource(options.model, revision=options.revision)
     vae = VAE.from_pretrained(options.model, revision=options.revision, device=pick_device(options.device))
     vae.to(memory_format=torch.channels_last)  # twice as fast through convolutions on a CPU
-    folder = Path(options.output) if options.output else source.folder
-    if folder is None:
-        folder = Path("runs") / options.model.replace("/", "--")
+    folder = Path(options.output) if options.output else model_folder(source)
     data = evaluation_data(vae, options.data_dir, options.seed)
     test = evaluation.encode_dataset(vae, data.test_dataloader())
     terms = evaluation.image_bounds(vae, data.test_dataloader(), options.seed)

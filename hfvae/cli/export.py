@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import export, hub
 from ..models import VAE
-from . import add_extension_option, import_extensions
+from . import add_extension_option, import_extensions, model_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write a model's encoder, decoder and prior for other tools.")
     parser.add_argument("--model", required=True, metavar="DIR_OR_REPO", help="folder, bundled name or user/name")
     parser.add_argument("--revision", help="branch, tag or commit of a hub repository")
-    parser.add_argument("--format", default="onnx", choices=[*export.WRITERS], help="ONNX, or torch.export's programs")
+    parser.add_argument("--format", default="onnx", choices=[*export.FORMATS], help="ONNX, or torch.export's programs")
     parser.add_argument("--output", help="folder (default: onnx or torch in the model's; for a repo, runs/user--name)")
     add_extension_option(parser)
     options = parser.parse_args(arguments)
@@ -30,10 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         source = hub.ModelSource(options.model, revision=options.revision)
         vae = VAE.from_pretrained(options.model, revision=options.revision).float()
-        folder = source.folder or Path("runs") / options.model.replace("/", "--")
-        target = Path(options.output) if options.output else folder / options.format
+        target = Path(options.output) if options.output else model_folder(source) / options.format
         weights = hub.sha256(source.path(hub.WEIGHTS, None))
-        written = export.WRITERS[options.format](vae, target, export.facts(vae, weights))
+        written = export.write(vae, target, options.format, export.facts(vae, weights))
         hub.write_json(target / hub.EXPORT_RECORD, {"weights_sha256": weights})
     except (hub.HubError, export.MissingPackage) as error:
         parser.exit(1, f"{error}\n")

@@ -11,10 +11,11 @@ import io
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ..images import as_images
 
 PNG_HEADER = "data:image/png;base64"
 MAX_LATENT = 1e3
@@ -90,16 +91,20 @@ def parse_png(value: str, name: str, max_side: int) -> Tensor:
         picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)), formats=["PNG"])
         if max(picture.size) > max_side:
             raise ValueError(f"{picture.width} x {picture.height} pixels, and at most {max_side} a side are taken")
-        grey = np.asarray(picture.convert("L"))
+        return as_images(picture, (1, picture.height, picture.width), name)[0, 0]
     except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's and base64's
         raise ValueError(f"{name} must be a PNG as a data URL, and is none that can be read: {error}") from error
-    return torch.from_numpy(grey.copy()).float() / 255
+
+
+def grey_levels(images: Tensor) -> Tensor:
+    """Images in [0, 1], any shape, as uint8."""
+    return (images * 255).round().to(torch.uint8)
 
 
 def to_png(image: Tensor) -> str:
     """An image (H, W) in [0, 1] as a PNG data URL."""
     buffer = io.BytesIO()
-    Image.fromarray((image * 255).round().to(torch.uint8).numpy()).save(buffer, "PNG")
+    Image.fromarray(grey_levels(image).numpy()).save(buffer, "PNG")
     return f"{PNG_HEADER},{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -110,4 +115,4 @@ def pack(tensor: Tensor) -> str:
 
 def pack_images(images: Tensor) -> str:
     """Images (N, 1, 28, 28) in [0, 1] as base64 of N * 784 bytes."""
-    return pack((images * 255).round().to(torch.uint8))
+    return pack(grey_levels(images))

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
 
-from ..inference import evaluating, read_batch
+from ..inference import evaluating, read_loader
 from ..models import VAE, ELBOTerms
 from ..sampling import has_closed_form_kl, rsample, seeded_generator
 
@@ -40,20 +40,19 @@ def image_bounds(vae: VAE, loader: Loader, seed: int = 0) -> ELBOTerms:
     bounds = []
     with evaluating(vae):
         for number, x in enumerate(image_groups(vae, loader)):
-            bounds.append(vae.elbo(x.to(vae.device), generator=seeded_generator(seed, number)))
+            bounds.append(vae.elbo(x, generator=seeded_generator(seed, number)))
     return ELBOTerms(*(torch.cat(column).double().cpu() for column in zip(*bounds, strict=True)))
 
 
 def image_groups(vae: VAE, loader: Loader) -> Iterator[Tensor]:
-    """The images of a loader in groups of `GROUP`, the last one perhaps smaller, whatever the loader's batches.
+    """The images of a loader in groups of `GROUP` on the model's device, whatever the loader's batches; the last group
+    may be smaller.
 
     Raises:
         ValueError: the loader yields no batch.
     """
     rest = None
-    generator = torch.Generator().manual_seed(0)
-    for batch in loader:
-        x, _ = read_batch(vae, batch, generator)
+    for x, _ in read_loader(vae, loader):
         *whole, rest = (x if rest is None else torch.cat([rest, x])).split(GROUP)
         if len(rest) == GROUP:
             whole, rest = [*whole, rest], rest[:0]
@@ -96,7 +95,7 @@ def importance_weighted_nll(vae: VAE, x: Tensor, num_samples: int = 1000, genera
 def image_nll(vae: VAE, loader: Loader, num_samples: int = 1000, seed: int = 0) -> Tensor:
     """The importance-weighted NLL of each image of a loader, (N,) float64 on the CPU; see `importance_weighted_nll`."""
     parts = [
-        importance_weighted_nll(vae, x.to(vae.device), num_samples, seeded_generator(seed, number)).cpu()
+        importance_weighted_nll(vae, x, num_samples, seeded_generator(seed, number)).cpu()
         for number, x in enumerate(tqdm(image_groups(vae, loader), desc=f"groups of {GROUP}, {num_samples} samples"))
     ]
     return torch.cat(parts)
@@ -109,10 +108,9 @@ def reconstruction_errors(vae: VAE, loader: Loader) -> Tensor:
         (N,) float64 on the CPU.
     """
     pixels = vae.training_data.pixels
-    errors, generator = [], torch.Generator().manual_seed(0)
+    errors = []
     with evaluating(vae):
-        for batch in loader:
-            x = read_batch(vae, batch, generator)[0].to(vae.device)
+        for x, _ in read_loader(vae, loader):
             shown = vae.decode_image(vae.posterior.code(vae.encode(x)))
             errors.append((shown - pixels.denormalize(x)).double().square().flatten(1).mean(1).cpu())
     return torch.cat(errors)

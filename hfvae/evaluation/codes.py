@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..inference import evaluating, read_batch, require_targets
+from ..inference import evaluating, read_loader, require_targets
 from ..models import VAE
 from ..sampling import latent_kl
 
@@ -35,12 +35,10 @@ def encode_dataset(vae: VAE, loader: Iterable[Any]) -> Encoded:
         ValueError: the loader yields no batch, or images without labels.
     """
     codes, labels, kl = [], [], []
-    generator = torch.Generator().manual_seed(0)
     with evaluating(vae):
         prior = vae.prior
-        for batch in loader:
-            x, y = read_batch(vae, batch, generator)
-            q = vae.encode(x.to(vae.device))
+        for x, y in read_loader(vae, loader):
+            q = vae.encode(x)
             codes.append(vae.posterior.code(q).cpu())
             labels.append(require_targets(y))
             kl.append(latent_kl(q, prior))

@@ -82,7 +82,7 @@ class _Grid:
 
     def _decode(self, centres: Tensor) -> tuple[Tensor, Tensor]:
         """Decoder outputs (G, k * C, H, W) and log p(z) (G,)."""
-        z = centres.to(next(self.vae.parameters()))
+        z = centres.to(self.vae.device, self.vae.density_dtype)
         return self.vae.decoder_outputs(z), self.vae.prior.log_prob(z)
 
     def _table(self, decoded: tuple[Tensor, Tensor], x: Tensor) -> Tensor:

@@ -10,20 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .card import CardDetails, write_card
+from .card import ModelFacts, write_card
 from .checkpoint import read_checkpoint
 from .download import ModelSource, parse_record
 from .errors import ConfigError, WeightsError
 from .layout import CARD, Config, write_model
 
 
-def save_model(folder: Path, model: Any, details: CardDetails | None = None, dtype: torch.dtype | None = None) -> None:
+def save_model(folder: Path, model: Any, facts: ModelFacts, dtype: torch.dtype | None = None) -> None:
     """Write a model's weights, config and, where there is none yet, card into `folder`, made if missing.
 
     Args:
         folder: where to.
         model: the model.
-        details: what the card says beside the model; None is what its class says.
+        facts: what the card says of it.
         dtype: what the weights are stored in; None keeps the model's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,8 +34,7 @@ def save_model(folder: Path, model: Any, details: CardDetails | None = None, dty
         state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     write_model(folder, config, state)
     if not (folder / CARD).exists():
-        facts = model.facts()
-        write_card(folder, facts if details is None else facts._replace(details=details))
+        write_card(folder, facts)
 
 
 def load_model(

@@ -86,8 +86,12 @@ class HubMixin(PyTorchModelHubMixin):
         Raises:
             TypeError: an unknown keyword, by name.
         """
-        require_known("save_pretrained", push_options, HubMixin.push_to_hub, unless=not push_to_hub)
-        save_model(Path(save_directory), self._with(config), details(self, model_card_kwargs), weights_dtype)
+        known = inspect.signature(HubMixin.push_to_hub).parameters if push_to_hub else {}
+        for name in push_options:
+            if name not in known:
+                raise TypeError(f"save_pretrained() got an unexpected keyword argument {name!r}")
+        saved = self._with(config)
+        save_model(Path(save_directory), saved, described(saved, model_card_kwargs), weights_dtype)
         if not push_to_hub:
             return None
         options = {"config": config, "model_card_kwargs": model_card_kwargs, **push_options}
@@ -151,8 +155,7 @@ class HubMixin(PyTorchModelHubMixin):
         repo_id = full_repo_id(repo_id, token)
         options: dict[str, Any] = {"revision": revision or branch, "token": token}
         pushed, source = self._with(config), None if folder is None else Path(folder)
-        described = details(self, model_card_kwargs)
-        with model_files(pushed, repo_id, source, described=described, **options) as files:
+        with model_files(pushed, repo_id, source, facts=described(pushed, model_card_kwargs), **options) as files:
             sent = filter_repo_objects(files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
             options |= {"private": private, "tag": tag, "create_pr": create_pr, "delete_patterns": delete_patterns}
             return push({name: files[name] for name in sent}, repo_id, message=commit_message, **options)
@@ -207,8 +210,8 @@ class HubMixin(PyTorchModelHubMixin):
         return load_checkpoint(path, cls, known_classes()).to(device).eval()
 
 
-def details(model: HubMixin, changes: Mapping[str, Any] | None) -> CardDetails:
-    """What a card says beside the model, with changes by name.
+def described(model: HubMixin, changes: Mapping[str, Any] | None) -> ModelFacts:
+    """What a card says of a model, with changes by the names of `CardDetails`.
 
     Raises:
         TypeError: an unknown name.
@@ -216,22 +219,10 @@ def details(model: HubMixin, changes: Mapping[str, Any] | None) -> CardDetails:
     for name in changes or {}:
         if name not in CardDetails._fields:
             raise TypeError(f"model_card_kwargs has no {name!r}; it may have {', '.join(CardDetails._fields)}")
-    changed = dict(changes or {})
+    details, changed = model.card_details, dict(changes or {})
     if "tags" in changed:
-        changed["tags"] = (*model.card_details.tags, *changed["tags"])
-    return model.card_details._replace(**changed)
-
-
-def require_known(name: str, given: Mapping[str, Any], function: Any, *, unless: bool) -> None:
-    """Refuse keywords that a function does not take, or any where it is not called.
-
-    Raises:
-        TypeError: names the first one.
-    """
-    known = set() if unless else set(inspect.signature(function).parameters)
-    for keyword in given:
-        if keyword not in known:
-            raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}")
+        changed["tags"] = (*details.tags, *changed["tags"])
+    return model.facts()._replace(details=details._replace(**changed))
 
 
 def known_classes() -> dict[str, type[HubMixin]]:
@@ -250,7 +241,7 @@ def model_files(
     repo_id: str,
     folder: Path | None = None,
     *,
-    described: CardDetails | None = None,
+    facts: ModelFacts | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Iterator[dict[str, Path]]:
@@ -261,22 +252,22 @@ def model_files(
         repo_id: what the card will tell people to load.
         folder: the evaluated folder of this very model; None sends what the repository holds of this very model, else
             weights, config and a card without figures.
-        described: what the card says beside the model, instead of what the model's class says.
+        facts: what the card says of the model; None is `model.facts()`.
         revision, token: of the repository.
 
     Raises:
         HubError: the folder holds another model, or is not fit to be published.
     """
+    facts = facts or model.facts()
     with tempfile.TemporaryDirectory() as scratch:
         source = folder or Path(scratch) / repo_id.split("/")[-1]
         if folder is None:
             if not _fetch_same(model, repo_id, source, revision=revision, token=token):
-                save_model(source, model, described)
+                save_model(source, model, facts)
             elif not (source / CARD).exists():
-                write_card(source, model.facts())
+                write_card(source, facts)
         else:
             _require_same(model, folder)
-        facts = model.facts() if described is None else model.facts()._replace(details=described)
         yield prepare(source, repo_id, facts, Path(scratch), evaluated=folder is not None)
 
 

@@ -55,9 +55,8 @@ class Target:
     def __init__(self, url: str, pid: int, source: str = "127.0.0.1") -> None:
         self.host, self.port, self.source = urlsplit(url).hostname, urlsplit(url).port, source
         self.url, self.pid = url, pid
-        config = self.json("/config")
-        self.config = config
-        self.functions = {part["api_name"]: part["id"] for part in config["dependencies"]}
+        self.config = self.json("/config")
+        self.functions = {part["api_name"]: part["id"] for part in self.config["dependencies"]}
         closed = {getattr(route, "path", "") for route in gradio.routes.App.create_app(gradio.Blocks()).routes}
         self.routes = sorted({*self.json("/openapi.json")["paths"], *closed} - {""})
 

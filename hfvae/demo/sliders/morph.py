@@ -30,7 +30,7 @@ def animation(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any
     z = slerp(a, b, t) if spherical else torch.lerp(a, b, t)
     with registry.limiter:
         images = generate(model.vae, z=z.to(model.vae.dtype))
-    grey = (images[:, 0] * 255).round().to(torch.uint8)
+    grey = serialization.grey_levels(images[:, 0])
     large = grey.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2).numpy()
     first, *others = [Image.fromarray(frame) for frame in (*large, *large[-2:0:-1])]
     file = io.BytesIO()
