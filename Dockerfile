@@ -2,7 +2,7 @@
 #   docker build -t hfvae . && docker run --read-only --tmpfs /tmp -p 7860:7860 hfvae
 FROM python:3.12-slim
 
-# PyTorch's own CPU builds are a tenth the size of those with CUDA: name their index, as pytorch.org gives it, by
+# PyTorch's own CPU builds go without 4 GB of CUDA packages: name their index, as pytorch.org gives it, by
 # docker build --build-arg PIP_EXTRA_INDEX_URL=...
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /app

@@ -28,7 +28,7 @@ TRAINING_ONLY = {
 """Modules and folders of the package that a Space does not need."""
 HARDWARE = "cpu-basic"
 CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
-"""PyTorch's own builds without CUDA, a tenth the size; the line that pytorch.org gives."""
+"""PyTorch's own builds, without 4 GB of CUDA packages; the address that pytorch.org gives."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
