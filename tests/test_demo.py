@@ -19,8 +19,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import wasmtime
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
+from torch import Tensor, nn
 
 from hfvae import VAE, generate, hub, reconstruct
 from hfvae.datasets import DATASETS, Pixels, TrainingData
@@ -30,6 +34,7 @@ from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
 from hfvae.demo.limiter import Busy, ConcurrencyLimiter, visitor
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
+from hfvae.demo.routes import routes
 from hfvae.demo.shared import decoding
 from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.widget import answering
@@ -197,24 +202,71 @@ def test_the_most_active_latents_come_first(registry: ModelRegistry) -> None:
 @pytest.mark.parametrize("likelihood_type", ["ContinuousBernoulli", "Gaussian"])
 def test_which_decoders_a_browser_runs(activation: str, likelihood_type: str) -> None:
     vae = TINY["dense"](activation=activation, likelihood_type=likelihood_type)
-    assert (export_decoder(vae) is not None) is (activation != "gelu")
-    assert export_decoder(TINY["conv"](activation=activation)) is None
+    vaes = [vae, TINY["conv"](activation=activation), TINY["conv"](activation=activation, blocks=1)]
+    assert [export_decoder(vae) is not None for vae in vaes] == [activation != "gelu"] * 3
 
 
-def test_decoder_weights_are_the_decoders(registry: ModelRegistry) -> None:
-    answer = decoding.weights(registry, {"model": DENSE})
-    dtype = getattr(torch, answer["precision"])
-    numbers = torch.frombuffer(bytearray(base64.b64decode(answer["weights"])), dtype=dtype)
-    ours = torch.cat([weight.flatten() for weight in registry.models[DENSE].vae.decoder.parameters()])
-    assert torch.equal(numbers.float(), ours.detach())
-    assert answer["widths"] == [2, 32, 128, 512, 784]
-    assert "in Python" in answering(decoding.weights, registry)({"model": CONV})["error"]
+def change_kernel(vae: VAE) -> None:
+    vae.decoder[-1][1] = nn.Conv2d(vae.decoder[-1][1].in_channels, 1, 5, padding=2)
+
+
+def change_padding(vae: VAE) -> None:
+    vae.decoder[-1][1].padding_mode = "circular"
+
+
+def change_interpolation(vae: VAE) -> None:
+    vae.decoder[-1][0].mode = "bilinear"
+
+
+def add_normalisation(vae: VAE) -> None:
+    vae.decoder.insert(1, nn.BatchNorm2d(8))
+
+
+def change_forward(vae: VAE) -> None:
+    class Doubled(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * super().forward(x)
+
+    vae.decoder = Doubled(*vae.decoder)
+
+
+@pytest.mark.parametrize(
+    "change", [change_kernel, change_padding, change_interpolation, add_normalisation, change_forward]
+)
+def test_decoders_that_only_python_runs(change: Callable[[VAE], None]) -> None:
+    vae = TINY["conv"]()
+    assert export_decoder(vae) is not None
+    change(vae)
+    assert export_decoder(vae) is None
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_half_the_bytes_where_that_loses_nothing(show: Callable[[VAE], ModelRegistry], dtype: str) -> None:
     registry = show(TINY["dense"]().to(getattr(torch, dtype)))
-    assert decoding.weights(registry, {"model": next(iter(registry.models))})["precision"] == dtype
+    decoder = next(iter(registry.models.values())).decoder
+    assert decoder is not None
+    assert decoder.precision == dtype
+
+
+def test_the_kernels_bytes_are_those_of_its_source() -> None:
+    shared = Path(decoding.__file__).parent
+    kernel = re.search(r"KERNEL =(.*?);", (shared / "worker.js").read_text(), re.DOTALL)
+    assert kernel is not None
+    inlined = base64.b64decode("".join(re.findall(r'"(.*?)"', kernel[1])))
+    assert inlined == wasmtime.wat2wasm((shared / "kernel.wat").read_text())
+    assert len(inlined) < 1024
+
+
+def test_decoder_weights_are_served_once(registry: ModelRegistry) -> None:
+    client = TestClient(Starlette(routes=routes(registry)))
+    for model in registry.describe():
+        answer = client.get(model["decoder"]["address"])
+        decoder = registry.models[model["name"]].decoder
+        assert decoder is not None
+        assert answer.content == decoder.weights
+        assert "immutable" in answer.headers["cache-control"]
+    for address in ("decoders/0/0123456789abcdef", "decoders/9/0123456789abcdef", "decoders/0/..%2f"):
+        assert client.get(address).status_code == 404
 
 
 def test_an_animation_goes_there_and_back(registry: ModelRegistry) -> None:
@@ -250,7 +302,6 @@ BLANK = encoded(torch.zeros(PAD_SIDE, PAD_SIDE))
         (decoding.decode, {"model": DENSE, "z": [[0, "1"]]}),
         (decoding.decode, {"model": DENSE, "z": [[True, 0]]}),
         (decoding.decode, {"model": DENSE, "z": [[0, 0]] * 401}),
-        (decoding.weights, {"model": CONV}),
         (draw.reconstruct, {"model": DENSE}),
         (draw.reconstruct, {"model": DENSE, "ink": "abc"}),
         (draw.reconstruct, {"model": DENSE, "ink": "!" * len(BLANK)}),

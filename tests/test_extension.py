@@ -208,7 +208,9 @@ def test_an_example_in_the_app(
         page.locator("#sliders input").first.fill("0.75")
         page.wait_for_function("hfvae.state.z[0] === 0.75 && hfvae.state.exact")
         shown = page.evaluate("({ z: hfvae.state.z, image: Array.from(hfvae.state.image) })")
-        decoded = page.evaluate("hfvae.state.decode && Array.from(hfvae.state.decode(hfvae.state.z))")
+        decoded = (
+            page.evaluate("async () => Array.from((await hfvae.state.decode?.([hfvae.state.z]))?.[0] ?? [])") or None
+        )
         page.locator("#prior .hf-cell").nth(5).click()
         page.wait_for_function("hfvae.state.origin === 'prior' && hfvae.state.exact")
         drawn = page.evaluate("({ z: hfvae.state.z, image: Array.from(hfvae.state.image) })")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from person import BLANK, CONV, DENSE, Person, alike
 from PIL import Image
-from support import close
+from support import App, close
 
-from hfvae import VAE, generate
+from hfvae import VAE, ConvVAE, DenseVAE, generate
 
 pytestmark = pytest.mark.browser
 
@@ -136,22 +138,84 @@ def test_morph(person: Person, vaes: dict[str, VAE], model: str, tmp_path: Path)
     person.press("Pause")
 
 
-def test_the_browsers_decoder_agrees_with_torch(person: Person, vaes: dict[str, VAE]) -> None:
-    person.choose(DENSE)
+DECODE = "async (points) => (await hfvae.state.decode(points)).map((image) => Array.from(image))"
+
+
+def error_in_page(person: Person, vae: VAE) -> float:
+    """The largest difference between the page's images and torch's, in shares of the range."""
     person.page.wait_for_function("!!hfvae.state.decode")
-    z = torch.cat([torch.randn(50, 2) * 2, torch.tensor([[0.0, 0.0], [8.0, -8.0], [-1000.0, 1000.0]])])
-    decoded = person.page.evaluate("(points) => points.map((z) => Array.from(hfvae.state.decode(z)))", z.tolist())
-    assert (torch.tensor(decoded) - generate(vaes[DENSE], z=z).flatten(1)).abs().max() < 1e-3
+    z = torch.cat([torch.randn(50, vae.latent_dim) * 2, torch.zeros(1, vae.latent_dim)])
+    far = torch.full((2, vae.latent_dim), 8.0) * torch.tensor([[1.0], [-100.0]])
+    points = torch.cat([z, far])
+    decoded = torch.tensor(person.page.evaluate(DECODE, points.tolist()))
+    return float((decoded - generate(vae, z=points).flatten(1)).abs().max())
 
 
-def test_dense_sliders_cost_the_server_nothing(person: Person) -> None:
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_the_browsers_decoder_agrees_with_torch(person: Person, vaes: dict[str, VAE], model: str) -> None:
+    person.choose(model)
+    assert error_in_page(person, vaes[model]) < 1e-3
+
+
+BUILDS: dict[str, Callable[[], VAE]] = {
+    "residual": lambda: ConvVAE(blocks=1, hidden_features=(64,), latent_dim=4, activation="silu"),
+    "odd sizes": lambda: ConvVAE(channels=(5, 12), hidden_features=(33,), activation="elu", likelihood_type="Gaussian"),
+    "three stages": lambda: ConvVAE(channels=(8, 8, 9), blocks=2, hidden_features=(), activation="tanh"),
+    "no hidden layer": lambda: DenseVAE(hidden_features=(), latent_dim=3, likelihood_type="Laplace"),
+}
+
+
+@pytest.mark.parametrize("simd", [True, False], ids=["SIMD", "plain"])
+def test_every_kind_of_decoder_in_the_page(browser: Any, tmp_path: Path, simd: bool) -> None:
+    vaes = {}
+    for name, build in BUILDS.items():
+        vae = build()
+        for weight in vae.decoder.parameters():  # the last convolutions of residual blocks start at zero
+            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5 if weight.ndim > 1 else 0.1)
+        vae.save_pretrained(tmp_path / name.replace(" ", "-"))
+        vaes[name.replace(" ", "-")] = vae
+    app = App(tmp_path / "log", *(part for name in vaes for part in ("--model", str(tmp_path / name))))
+    page = browser.new_context().new_page()
+    if not simd:
+        page.add_init_script(
+            """
+            Worker = class extends Worker {
+                constructor(address) {
+                    const without = "delete self.WebAssembly; importScripts('" + address + "');";
+                    super(URL.createObjectURL(new Blob([without], { type: "text/javascript" })));
+                }
+            };
+            """
+        )
+    person = Person(page, app.url)
+    for name, vae in vaes.items():
+        person.choose(name)
+        assert error_in_page(person, vae) < 1e-3, name
+    page.context.close()
+    app.stop()
+
+
+def test_python_decodes_where_the_page_cannot(app: App, browser: Any, vaes: dict[str, VAE]) -> None:
+    page = browser.new_context().new_page()
+    page.add_init_script("Worker = class { constructor() { setTimeout(() => this.onerror()); } postMessage() {} };")
+    person = Person(page, app.url)
     person.choose(DENSE)
+    person.open("Sliders")
+    person.page.locator("#sliders input").first.fill("1.5")
+    assert close(person.settled("#generated"), vaes[DENSE], person.z)
+    assert page.evaluate("hfvae.state.decode") is None
+    page.context.close()
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_sliders_cost_the_server_nothing(person: Person, model: str) -> None:
+    person.choose(model)
     person.open("Sliders")
     person.page.wait_for_function("!!hfvae.state.decode")
     asked: list[str] = []
     person.page.on("request", lambda request: asked.append(request.post_data or ""))
-    person.page.locator("#sliders input").first.fill("1.5")
-    person.page.wait_for_function("hfvae.state.exact && hfvae.state.z[0] === 1.5")
+    person.page.locator("#sliders label[style='order: 0;'] input").fill("1.5")
+    person.page.wait_for_function("hfvae.state.exact && hfvae.state.z.includes(1.5)")
     person.next_frame()
     person.page.evaluate(
         "fetch('config').then((answer) => answer.text())"

@@ -78,7 +78,8 @@ def evaluate(options: argparse.Namespace) -> Path:
             print(f"{figure['name']:32} {figure['value']:10.4f} {error:9} {figure['unit']}")
     if folder != source.folder:
         vae.save_pretrained(folder)
-    hub.write_latents(folder, hub.Latents(test.codes, test.labels, terms.elbo))
+    places = evaluation.neighbour_embedding(test.codes, options.seed)
+    hub.write_latents(folder, hub.Latents(test.codes, test.labels, terms.elbo, places))
     record = {
         "command": f"python train/evaluate.py --model {options.model} --num_samples {options.num_samples}"
         + (" --nll_precision bf16" if options.nll_precision == "bf16" else ""),
@@ -88,7 +89,7 @@ def evaluate(options: argparse.Namespace) -> Path:
         "metrics": measured,
     }
     hub.write_json(folder / hub.METRICS, record)
-    draw_figures(vae, data, test, folder / hub.FIGURES)
+    draw_figures(vae, data, test, places, folder / hub.FIGURES)
     hub.write_card(folder, vae.facts())
     return folder
 
@@ -110,7 +111,9 @@ def evaluation_data(vae: VAE, data_dir: str | None, seed: int) -> MNISTDataModul
     return data
 
 
-def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, folder: Path) -> None:
+def draw_figures(
+    vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, places: Tensor | None, folder: Path
+) -> None:
     """reconstructions, samples, latents and traversals, as PNG."""
     folder.mkdir(exist_ok=True)
     batch, _ = next(iter(data.test_dataloader()))
@@ -122,8 +125,9 @@ def draw_figures(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, fold
         "traversals": plots.image_grid(generate(vae, z=traversals(vae, test.codes)), columns=11),
     }
     if vae.latent_dim > 1:
-        points = evaluation.principal_axes(test.codes).project(test.codes)
-        axes = ("z1", "z2") if vae.latent_dim == 2 else ("principal direction 1", "principal direction 2")
+        points = evaluation.principal_axes(test.codes).project(test.codes) if places is None else places
+        name = "t-SNE " if places is not None else "z" if vae.latent_dim == 2 else "principal direction "
+        axes = (f"{name}1", f"{name}2")
         figures["latents"] = plots.latent_scatter(points, test.labels, dataset.class_names, axes, dataset.item)
     for name, figure in figures.items():
         path = folder / f"{name}.png"

@@ -265,7 +265,8 @@ def export(cli: FitCLI, command: str) -> None:
     cli.datamodule.setup("test")
     encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())
     elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
-    hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo))
+    places = evaluation.neighbour_embedding(encoded.codes)
+    hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo, places))
     training = {
         "command": command,
         "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),

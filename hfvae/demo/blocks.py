@@ -13,13 +13,13 @@ from .draw.draw import class_examples, posterior, reconstruct
 from .latent_map.atlas import atlas
 from .registry import ModelRegistry
 from .server import App
-from .shared.decoding import decode, weights
+from .shared.decoding import decode
 from .sliders.morph import animation
 from .sliders.prior import draws
 from .widget import widget
 from .zero_gpu import declare_gpu_function, on_zero_gpu
 
-SHARED = [decode, weights, atlas]
+SHARED = [decode, atlas]
 """What every widget needs to show the shared latent point."""
 
 

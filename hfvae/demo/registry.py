@@ -19,7 +19,7 @@ from ..inference import evaluating, sample_prior
 from ..models import VAE
 from ..sampling import is_standard_normal, moments
 from ..zoo import load, pick_device
-from .browser_decoder import export_decoder
+from .browser_decoder import BrowserDecoder, export_decoder
 from .cards import read_card
 from .limiter import ConcurrencyLimiter
 
@@ -100,6 +100,11 @@ class LoadedModel:
         return [str(index) for index in range(int(self.latents.labels.max()) + 1)]
 
     @cached_property
+    def decoder(self) -> BrowserDecoder | None:
+        """The decoder for the page; None if only Python can run it."""
+        return export_decoder(self.vae)
+
+    @cached_property
     def tempered(self) -> bool:
         """Whether the prior's draws have a temperature."""
         try:
@@ -123,8 +128,8 @@ class LoadedModel:
         nearest = distances.topk(min(NEIGHBOURS, len(distances)), largest=False).indices
         return self.latents.labels[nearest].bincount(minlength=len(self.class_names)).tolist()
 
-    def describe(self) -> dict[str, Any]:
-        """What the page knows of the model."""
+    def describe(self, number: int) -> dict[str, Any]:
+        """What the page knows of the model, the app's `number`-th."""
         ranked = list(range(self.vae.latent_dim))
         if len(ranked) > VISIBLE_SLIDERS:
             ranked.sort(key=lambda latent: -self.activity[latent])
@@ -140,7 +145,7 @@ class LoadedModel:
             "pad": PAD_SIDE,
             "hasMap": self.latents is not None and self.vae.latent_dim > 1,
             "projected": self.vae.latent_dim != 2,
-            "decodesInBrowser": export_decoder(self.vae) is not None,
+            "decoder": self.decoder and self.decoder.describe(f"decoders/{number}"),
             "page": self.page,
             "dataset": dataset.name,
             "item": dataset.item,
@@ -215,7 +220,7 @@ class ModelRegistry:
 
     def describe(self) -> list[dict[str, Any]]:
         """What the page knows of each model."""
-        return [model.describe() for model in self.models.values()]
+        return [model.describe(number) for number, model in enumerate(self.models.values())]
 
     def find(self, name: Any) -> LoadedModel:
         """The model of that name.

@@ -1,12 +1,13 @@
-"""Routes of the app beside Gradio's: its readiness, and the figures of model cards."""
+"""Routes of the app beside Gradio's: its readiness, the figures of model cards, and decoders for the page."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .. import hub
@@ -14,6 +15,7 @@ from .cards import FIGURE
 from .registry import ModelRegistry
 
 MAX_FIGURE = 1 << 20
+PORTION = 1 << 16
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -40,4 +42,24 @@ def routes(registry: ModelRegistry) -> list[Route]:
             raise HTTPException(404)
         return Response(content, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
-    return [Route("/healthz", healthz), Route("/card-figures/{number:int}/{name}.png", figure)]
+    async def decoder(request: Request) -> Response:
+        """The weights of a model's decoder, which a browser may keep as long as it likes: a digest names them."""
+        models = list(registry.models.values())
+        number = request.path_params["number"]
+        exported = models[number].decoder if number < len(models) else None
+        if exported is None or exported.digest != request.path_params["digest"]:
+            raise HTTPException(404)
+        headers = {"Cache-Control": "max-age=31536000, immutable", "Content-Length": str(len(exported.weights))}
+        return StreamingResponse(_portions(exported.weights), 200, headers, "application/octet-stream")
+
+    return [
+        Route("/healthz", healthz),
+        Route("/card-figures/{number:int}/{name}.png", figure),
+        Route("/decoders/{number:int}/{digest}", decoder),
+    ]
+
+
+async def _portions(content: bytes) -> AsyncIterator[bytes]:
+    """A few kilobytes at a time, so that a visitor who does not read them fills no memory."""
+    for start in range(0, len(content), PORTION):
+        yield content[start : start + PORTION]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,21 @@ THEME = gr.themes.Soft(
 )
 
 
-SHARED_SCRIPTS = ("core", "decoder", "atlas")
+SHARED_SCRIPTS = ("core", "float16", "decoder", "atlas")
 """Scripts of shared/ that every widget needs, in this order; the page's head holds them once."""
+WORKER_SCRIPTS = ("float16", "worker")
+"""Scripts of shared/ that the decoder's worker consists of."""
 
 
 def head() -> str:
-    """What the page's head holds: the shared scripts, which run before any widget's own."""
+    """What the page's head holds: the shared scripts, which run before any widget's own, and the worker's as a text."""
+    worker = f"window.hfvae.workerSource = {json.dumps(_scripts(WORKER_SCRIPTS))};\n"
+    return f"<script>\n{_scripts(SHARED_SCRIPTS)}{worker}</script>"
+
+
+def _scripts(names: Sequence[str]) -> str:
     folder = Path(__file__).parent / "shared"
-    scripts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SHARED_SCRIPTS)
-    return f"<script>\n{scripts}</script>"
+    return "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in names)
 
 
 gradio.routes.CustomCORSMiddleware = guards.CredentiallessCORS  # type: ignore[attr-defined]  # it has no setting

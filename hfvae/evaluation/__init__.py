@@ -9,6 +9,7 @@ from .codes import (
     encode_dataset,
     knn_accuracy,
     linear_probe_accuracy,
+    neighbour_embedding,
     principal_axes,
 )
 from .draws import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
@@ -31,6 +32,7 @@ __all__ = [
     "inception_terms",
     "knn_accuracy",
     "linear_probe_accuracy",
+    "neighbour_embedding",
     "precision_and_recall",
     "principal_axes",
     "quadrature_nll",

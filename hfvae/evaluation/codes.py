@@ -14,6 +14,9 @@ from ..sampling import latent_kl
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active if the variance of its posterior mean over the data exceeds this (Burda et al. 2016, sec. 5.2)."""
+PERPLEXITY = 30.0
+MIN_EMBEDDED = 8
+"""Codes without which there is no neighbour embedding."""
 
 
 class Encoded(NamedTuple):
@@ -77,6 +80,27 @@ def principal_axes(codes: Tensor, count: int = 2) -> PrincipalAxes:
     return PrincipalAxes(
         codes.mean(0), directions.flip(1)[:, :count].contiguous(), variance.flip(0)[:count].clamp_min(0).sqrt()
     )
+
+
+def neighbour_embedding(codes: Tensor, seed: int = 0) -> Tensor | None:
+    """Places in the plane that keep close codes close: t-SNE (van der Maaten & Hinton 2008), for drawing a map.
+
+    Args:
+        codes: (N, L).
+        seed: of the embedding's start.
+
+    Returns:
+        (N, 2) float32, the largest coordinate's size 1; None for two latents or less, which need no embedding, and for
+        too few codes.
+    """
+    if codes.shape[1] <= 2 or len(codes) < MIN_EMBEDDED:
+        return None
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(codes) - 1) / 3)
+    places = torch.from_numpy(TSNE(perplexity=perplexity, random_state=seed).fit_transform(codes.numpy()))
+    places = places - places.mean(0)
+    return places / places.abs().max()
 
 
 def knn_accuracy(train: Encoded, test: Encoded, neighbours: int = 15) -> float:

@@ -110,7 +110,15 @@ class ModelSource:
         elbo = tensors.get("elbo")
         if elbo is not None and (elbo.shape != labels.shape or not elbo.isfinite().all()):
             raise WeightsError(f"{self}: {LATENTS} must hold a finite elbo for each of its {len(labels):,} codes")
-        return Latents(mean.float(), labels.long(), None if elbo is None else elbo.float())
+        places = tensors.get("places")
+        if places is not None and (places.shape != (len(labels), 2) or not (places.abs() <= 1).all()):
+            raise WeightsError(f"{self}: {LATENTS} must hold two coordinates in [-1, 1] for each code as its places")
+        return Latents(
+            mean.float(),
+            labels.long(),
+            None if elbo is None else elbo.float(),
+            None if places is None else places.float(),
+        )
 
     def has_latents(self) -> bool:
         """Whether latent codes were written for these weights; saving others over them makes codes void."""

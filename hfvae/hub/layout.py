@@ -5,7 +5,7 @@ A model is a folder, on disk or on a hub, with
     config.json            class name, format version, constructor arguments, the data set and pixel treatment of the
                            training, SHA-256 of the tensor files
     model.safetensors      the weights
-    latents.safetensors    codes and labels of the test set, for the latent map (optional)
+    latents.safetensors    codes, labels, ELBOs and places of the test set, for the latent map (optional)
     metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
     training.json          the command, recipe and time that train/fit.py took (optional)
     figures/               images for the card (optional)
@@ -63,6 +63,9 @@ class Latents(NamedTuple):
     """Index of each image's class, (N,) int64."""
     elbo: Tensor | None = None
     """(N,) float32, nats: how well the model explains each image; None in folders that lack it."""
+    places: Tensor | None = None
+    """(N, 2) float32 in [-1, 1]: where a neighbour embedding (t-SNE) puts each code, for the map; None in folders that
+    lack it and for two latents."""
 
 
 class Config(NamedTuple):
@@ -84,10 +87,12 @@ def write_model(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> 
 
 
 def write_latents(folder: Path, latents: Latents) -> None:
-    """Add the test set's codes (float16), labels and ELBOs to a model folder, and their checksum to its config."""
+    """Add the test set's codes (float16), labels, ELBOs and places to a model folder, and their checksum to its config."""
     tensors = {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)}
     if latents.elbo is not None:
         tensors["elbo"] = latents.elbo.float()
+    if latents.places is not None:
+        tensors["places"] = latents.places.half()
     _write_tensors(folder / LATENTS, tensors)
     config = read_config(folder / CONFIG, str(folder))
     checksums = {**config.checksums, LATENTS: sha256(folder / LATENTS)}

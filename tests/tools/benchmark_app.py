@@ -181,8 +181,7 @@ def drawing(browser: Any, url: str, model: str) -> None:
 
 def slider(browser: Any, url: str, model: str) -> None:
     page = open_page(browser, url, model)
-    if model == DENSE:
-        page.wait_for_function("!!hfvae.state.decode")
+    page.wait_for_function("!!hfvae.state.decode")
     page.get_by_role("tab", name="Sliders").click()
     page.wait_for_timeout(800)
     page.evaluate(WATCH)
@@ -200,8 +199,7 @@ def slider(browser: Any, url: str, model: str) -> None:
 
 def hovering(browser: Any, url: str, model: str) -> None:
     page = open_page(browser, url, model)
-    if model == DENSE:
-        page.wait_for_function("!!hfvae.state.decode")
+    page.wait_for_function("!!hfvae.state.decode")
     page.wait_for_timeout(800)
     shown = page.evaluate(
         """() => new Promise((resolve) => {
@@ -220,7 +218,7 @@ def hovering(browser: Any, url: str, model: str) -> None:
     say(f"{model}: tab opened to the map's first paint, ms", f"{shown:.0f}")
     page.reload()
     page.wait_for_function("document.documentElement.dataset.ready")
-    page.wait_for_function("!!hfvae.state.decode || !hfvae.state.model.decodesInBrowser")
+    page.wait_for_function("!!hfvae.state.decode")
     page.get_by_role("tab", name="Latent map").click()
     page.wait_for_timeout(800)
     page.evaluate(WATCH)

@@ -68,14 +68,13 @@ function compose() {
   hf.ring(pen, px, py, 8);
 }
 
-const askHovered = hf.latest(server.decode, (answer, { z }) => {
-  if (hovered?.z === z[0]) hf.paint(decoded, hf.unpackImages(answer.images)[0]);
+const askHovered = hf.latest(({ points }) => hf.decodeAll(points, true), ({ images }) => {
+  if (images && hovered) hf.paint(decoded, images[0]);
 });
 function showImage() {
-  const { decode, model, image } = hf.state;
-  if (!hovered) hf.paint(decoded, image);
-  else if (decode) hf.paint(decoded, hf.grey(decode(hovered.z)));
-  else askHovered({ model: model.name, z: [hovered.z] });
+  const { model, image } = hf.state;
+  if (hovered) askHovered({ model: model.name, points: [hovered.z] });
+  else hf.paint(decoded, image);
 }
 
 function describe() {

@@ -24,7 +24,7 @@ window.hfvae.atlas ??= (() => {
   function unpack(answer, colours) {
     const floats = (text) => new Float32Array(hf.bytes(text).buffer);
     const [centre, directions, spread] = [floats(answer.centre), floats(answer.directions), floats(answer.spread)];
-    const codes = hf.halves(hf.bytes(answer.codes));
+    const codes = float16(hf.bytes(answer.codes).buffer);
     const labels = hf.bytes(answer.labels);
     const dim = centre.length;
     const code = (i) => codes.subarray(dim * i, dim * (i + 1));

@@ -1,7 +1,7 @@
 // What the widgets share: one model, one latent point, its image, and the calls to Python.
 window.hfvae ??= (() => {
   const RETRY = { first: 250, longest: 4000 }; // milliseconds
-  const FAST_ANSWER = 40; // milliseconds: after a slower answer the next request waits,
+  const FAST_ANSWER = 40; // milliseconds: after a server's slower answer the next request waits,
   const BACKOFF = 3; // for this multiple of the excess,
   const MAX_BACKOFF = 1000; // but not longer than this
   const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i; // Number() alone also takes "", "0x10" and "Infinity"
@@ -14,13 +14,13 @@ window.hfvae ??= (() => {
     anchor: [], // the point that the sliders started from
     image: null, // its image, 784 grey levels, as soon as it is decoded
     exact: false, // whether the image is of z, and not of a point that z just left
-    decode: null, // the model's decoder in this page, if it has one
+    decode: null, // the model's decoder in this page, if it has one (decoder.js)
     ends: { a: null, b: null }, // of the morph: {z, image}
     temperature: 1,
     linkProblem: "", // what is wrong with the link that led here
   };
   let python = null; // the server functions that all widgets have
-  let askPython, fetchDecoder;
+  let askImage;
 
   const notify = (what) => listeners.forEach((listener) => listener(what));
   const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -38,15 +38,11 @@ window.hfvae ??= (() => {
     python = server;
     state.models = models;
     state.model = models[0];
-    askPython = latest(python.decode, (answer, request) => {
-      if (!state.exact) show(unpackImages(answer.images)[0], request.z[0] === state.z);
-    });
-    fetchDecoder = latest(python.weights, (answer) => {
-      state.decode = hf.makeDecoder(answer);
-      if (!state.exact) decodeCurrent();
+    askImage = latest(({ points }) => decodeAll(points, true), ({ images }, { points }) => {
+      if (images && !state.exact) show(images[0], points[0] === state.z);
     });
     fromLink();
-    if (state.model.decodesInBrowser) fetchDecoder({ model: state.model.name });
+    adoptDecoder();
     decodeCurrent();
   }
 
@@ -55,7 +51,7 @@ window.hfvae ??= (() => {
     if (!model || model === state.model) return;
     Object.assign(state, { model, origin: null, image: null, exact: false, decode: null, ends: { a: null, b: null } });
     state.z = state.anchor = origin();
-    if (model.decodesInBrowser) fetchDecoder({ model: name });
+    adoptDecoder();
     notify("model");
     decodeCurrent();
     writeLink();
@@ -73,9 +69,11 @@ window.hfvae ??= (() => {
     writeLink();
   }
 
-  function decodeCurrent() {
-    if (state.decode) show(grey(state.decode(state.z)), true);
-    else askPython({ model: state.model.name, z: [state.z] });
+  const decodeCurrent = () => askImage({ model: state.model.name, points: [state.z] });
+  async function adoptDecoder() {
+    const { model } = state;
+    const decode = await hf.decoder(model);
+    if (model === state.model) state.decode = decode;
   }
   function show(image, exact) {
     Object.assign(state, { image, exact });
@@ -84,9 +82,14 @@ window.hfvae ??= (() => {
 
   // The images of any latent points, without moving the current one: {images}, {} if the model changed meanwhile, or the
   // server's {error}.
-  async function decodeAll(points) {
-    if (state.decode) return { images: points.map((z) => grey(state.decode(z))) };
-    const model = state.model;
+  async function decodeAll(points, urgent = false) {
+    const { model, decode } = state;
+    if (decode) {
+      const images = await decode(points, urgent).catch(() => null);
+      if (model !== state.model) return {};
+      if (images) return { images: images.map(grey), local: true };
+      state.decode = null; // the worker failed: Python decodes from now on
+    }
     const answer = await python.decode({ model: model.name, z: points });
     if (model !== state.model) return {};
     return answer?.images ? { images: unpackImages(answer.images) } : answer;
@@ -130,7 +133,7 @@ window.hfvae ??= (() => {
         });
         if (!answer) continue;
         if (!answer.error && current.model === state.model.name) show(answer, current);
-        if (took > FAST_ANSWER) await sleep(Math.min(BACKOFF * (took - FAST_ANSWER), MAX_BACKOFF));
+        if (took > FAST_ANSWER && !answer.local) await sleep(Math.min(BACKOFF * (took - FAST_ANSWER), MAX_BACKOFF));
       }
       busy = false;
       count(-1);

@@ -1,44 +1,59 @@
-// A dense decoder in the page: latent point -> 784 grey levels in [0, 1], as Python's to 1e-3.
-window.hfvae.halves ??= (bytes) => {
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  return Float32Array.from(halves, (half) => {
-    const exponent = (half >> 10) & 31;
-    const fraction = half & 1023;
-    const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction; // IEEE 754 binary16
-    return half >> 15 ? -size : size;
-  });
-};
-window.hfvae.makeDecoder ??= ({ widths, weights, precision, activations, finish, scale, offset }) => {
+// The decoders that run in this page, each in a worker of its own so that the page never stutters (worker.js).
+window.hfvae.decoder ??= (() => {
   const hf = window.hfvae;
-  const functions = {
-    relu: (x) => (x > 0 ? x : 0),
-    leaky_relu: (x) => (x > 0 ? x : 0.01 * x),
-    elu: (x) => (x > 0 ? x : Math.expm1(x)),
-    silu: (x) => x / (1 + Math.exp(-x)),
-    tanh: Math.tanh,
-    sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-    identity: (x) => x,
-  };
-  const grey = (x) => Math.min(1, Math.max(0, scale * functions[finish](x) + offset));
-  const bytes = hf.bytes(weights);
-  const numbers = precision === "float16" ? hf.halves(bytes) : new Float32Array(bytes.buffer);
-  let start = 0;
-  const take = (count) => numbers.subarray(start, (start += count));
-  const layers = widths.slice(1).map((outputs, i) => ({ matrix: take(widths[i] * outputs), bias: take(outputs) }));
+  const PORTION = 2; // latent points that the worker decodes between two looks for a more urgent job
+  const known = new Map(); // model name -> promise of its decoder
 
-  return (z) => {
-    let values = Float32Array.from(z);
-    layers.forEach(({ matrix, bias }, depth) => {
-      const inputs = values.length;
-      const next = new Float32Array(bias.length);
-      const after = depth < layers.length - 1 ? functions[activations[depth]] : grey;
-      for (let o = 0, w = 0; o < bias.length; o++) {
-        let sum = bias[o];
-        for (let i = 0; i < inputs; i++) sum += matrix[w++] * values[i];
-        next[o] = after(sum);
-      }
-      values = next;
-    });
-    return values;
+  // A function of latent points, [[number]], that promises their images as Float32Array of 784 grey levels in [0, 1];
+  // null where Python must decode. `urgent` points are decoded before all others.
+  return (model) => {
+    if (!known.has(model.name)) known.set(model.name, make(model));
+    return known.get(model.name);
   };
-};
+
+  async function make({ name, decoder, latentDim }) {
+    if (!decoder) return null;
+    const { answer } = await hf.retry(fetchWeights, () => decoder);
+    if (!answer.weights) return null;
+    const worker = new Worker(URL.createObjectURL(new Blob([hf.workerSource], { type: "text/javascript" })));
+    const failed = new Promise((_, reject) => (worker.onerror = () => reject(new Error("the worker failed"))));
+    failed.catch(() => known.set(name, Promise.resolve(null)));
+    const answered = () => new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+    const call = (message, transfer = []) => {
+      const answer = Promise.race([answered(), failed]);
+      worker.postMessage(message, transfer);
+      return answer;
+    };
+    const started = await call({ program: { ...decoder, latents: latentDim }, weights: answer.weights }, [answer.weights])
+      .catch(() => null);
+    return started && queue(call);
+  }
+
+  async function fetchWeights({ address }) {
+    const response = await fetch(new URL(address, location.href));
+    return response.ok ? { weights: await response.arrayBuffer() } : {}; // the app was started with other models
+  }
+
+  // One portion is in work at a time.
+  function queue(call) {
+    const jobs = { urgent: [], patient: [] };
+    let working = false;
+    async function work() {
+      if (working) return;
+      working = true;
+      for (let job; (job = jobs.urgent.shift() ?? jobs.patient.shift()); ) {
+        await call({ points: job.points }).then(({ images }) => job.resolve(images), job.reject);
+      }
+      working = false;
+    }
+    const add = (list, points) => new Promise((resolve, reject) => list.push({ points, resolve, reject }));
+    return async (points, urgent = false) => {
+      const parts = [];
+      for (let i = 0; i < points.length; i += PORTION) {
+        parts.push(add(urgent ? jobs.urgent : jobs.patient, points.slice(i, i + PORTION)));
+      }
+      work();
+      return (await Promise.all(parts)).flat();
+    };
+  }
+})();
