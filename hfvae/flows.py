@@ -15,7 +15,7 @@ from torch import Generator, Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, constraints
 
 from .networks import dense_stack
-from .sampling import rsample
+from .sampling import from_noise, rsample, to_noise
 
 MAX_LOG_SCALE = 1.5
 """Bound on the log-scale of one coupling, without which training can diverge."""
@@ -201,3 +201,13 @@ def _flow(
     temperature: float = 1.0,
 ) -> Tensor:
     return distribution.flow.inverse(rsample(distribution.base, sample_shape, generator, temperature))
+
+
+@to_noise.register
+def _flow_to_noise(distribution: FlowDistribution, z: Tensor) -> Tensor:
+    return to_noise(distribution.base, distribution.flow(z)[0])
+
+
+@from_noise.register
+def _flow_from_noise(distribution: FlowDistribution, noise: Tensor) -> Tensor:
+    return distribution.flow.inverse(from_noise(distribution.base, noise))

@@ -72,7 +72,7 @@ def _normal(
     temperature: float = 1.0,
 ) -> Tensor:
     mean, std = distribution.loc, distribution.scale
-    noise = _standard_normal((*sample_shape, *mean.shape), mean, generator)
+    noise = standard_normal((*sample_shape, *mean.shape), mean, generator)
     return mean + (std if temperature == 1 else temperature * std) * noise
 
 
@@ -84,7 +84,7 @@ def _multivariate_normal(
     temperature: float = 1.0,
 ) -> Tensor:
     mean = distribution.loc
-    noise = _standard_normal((*sample_shape, *mean.shape), mean, generator)
+    noise = standard_normal((*sample_shape, *mean.shape), mean, generator)
     return mean + temperature * (distribution.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
 
@@ -129,6 +129,55 @@ def _mixture(
     axis = draws.ndim - event - 1
     index = chosen.reshape(*chosen.shape, *(1 for _ in range(event + 1)))
     return torch.take_along_dim(draws, index, axis).squeeze(axis)
+
+
+@singledispatch
+def to_noise(distribution: Distribution, z: Tensor) -> Tensor:  # noqa: ARG001
+    """The standard normal noise of which `rsample` would make the draws z (..., D), (..., D).
+
+    Raises:
+        ValueError: a family whose draws are not a bijection of such noise.
+    """
+    raise ValueError(f"{type(distribution).__name__} has no base noise")
+
+
+@singledispatch
+def from_noise(distribution: Distribution, noise: Tensor) -> Tensor:  # noqa: ARG001
+    """The draws (..., D) that `rsample` would make of standard normal noise (..., D).
+
+    Raises:
+        ValueError: a family whose draws are not a bijection of such noise.
+    """
+    raise ValueError(f"{type(distribution).__name__} has no base noise")
+
+
+@to_noise.register
+def _normal_to_noise(distribution: Normal, z: Tensor) -> Tensor:
+    return (z - distribution.loc) / distribution.scale
+
+
+@from_noise.register
+def _normal_from_noise(distribution: Normal, noise: Tensor) -> Tensor:
+    return distribution.loc + distribution.scale * noise
+
+
+@to_noise.register
+def _independent_to_noise(distribution: Independent, z: Tensor) -> Tensor:
+    return to_noise(distribution.base_dist, z)
+
+
+@from_noise.register
+def _independent_from_noise(distribution: Independent, noise: Tensor) -> Tensor:
+    return from_noise(distribution.base_dist, noise)
+
+
+def has_noise(distribution: Distribution) -> bool:
+    """Whether a prior's draws are a bijection of standard normal noise."""
+    try:
+        to_noise(distribution, torch.zeros_like(moments(distribution)[0]))
+    except ValueError:
+        return False
+    return True
 
 
 def kl_or_estimate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
@@ -177,7 +226,7 @@ def moments(p: Distribution) -> tuple[Tensor, Tensor]:
         return draws.mean(0), draws.std(0)
 
 
-def _standard_normal(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
+def standard_normal(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
     """Noise of the dtype and on the device of `like`."""
     device = like.device if generator is None else generator.device
     return torch.randn(shape, generator=generator, device=device, dtype=like.dtype).to(like.device)

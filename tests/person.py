@@ -21,6 +21,8 @@ class Person:
         self.mishaps: list[str] = []
         page.on("request", lambda request: self.note(request.url))
         page.on("pageerror", lambda error: self.mishaps.append(str(error)))
+        page.emulate_media(reduced_motion="reduce")  # nothing is drawn but what this person draws
+        page.add_init_script("localStorage.setItem('hfvae-tour', 'closed')")
         page.goto(url)
         page.wait_for_function("document.documentElement.dataset.ready")
 
@@ -68,10 +70,11 @@ class Person:
     def draw(self, *points: tuple[int, int]) -> None:
         box = self.box("#pad canvas")
         mouse = self.page.mouse
-        mouse.move(box["x"] + points[0][0], box["y"] + points[0][1])
+        scale = box["width"] / 280
+        mouse.move(box["x"] + scale * points[0][0], box["y"] + scale * points[0][1])
         mouse.down()
         for x, y in points[1:]:
-            mouse.move(box["x"] + x, box["y"] + y, steps=6)
+            mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=6)
         mouse.up()
 
     def point_at(self, place: str, x: float, y: float) -> tuple[float, float]:
@@ -86,7 +89,12 @@ class Person:
     def open(self, tab: str) -> None:
         """Open a tab; its script has then run."""
         self.page.get_by_role("tab", name=tab).click()
-        first = {"Draw": "#pad canvas", "Sliders": "#prior .hf-cell", "Latent map": ".hf-legend button"}[tab]
+        first = {
+            "Draw": "#pad canvas",
+            "Sliders": "#prior .hf-cell",
+            "Latent map": ".hf-legend button",
+            "Compare": ".hf-choice input",
+        }[tab]
         self.page.locator(first).first.wait_for()
         self.next_frame()
 
@@ -104,7 +112,7 @@ class Person:
         self.open("Latent map")
         self.page.wait_for_function(
             """() => document.querySelector("#map canvas").getContext("2d")
-                     .getImageData(0, 0, 560, 560).data.some((value) => value > 0)"""
+                     .getImageData(0, 0, 720, 720).data.some((value) => value > 0)"""
         )
 
     def press(self, name: str) -> None:

@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 from support import LIKELIHOOD_TYPES, REPOSITORY, TINY
 from torch import Tensor, nn
 
-from hfvae import VAE, generate, hub, reconstruct
+from hfvae import VAE, generate, hub, reconstruct, sketch
 from hfvae.datasets import DATASETS, Pixels, TrainingData
 from hfvae.demo.browser_decoder import export_decoder
 from hfvae.demo.cards import to_html
@@ -37,7 +37,10 @@ from hfvae.demo.registry import PAD_SIDE, ModelRegistry
 from hfvae.demo.routes import routes
 from hfvae.demo.shared import decoding
 from hfvae.demo.sliders import morph as sliders
+from hfvae.demo.sliders import prior
 from hfvae.demo.widget import answering
+from hfvae.evaluation import quadrature_nll
+from hfvae.sampling import from_noise, to_noise
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 
@@ -61,6 +64,9 @@ def registry() -> ModelRegistry:
     return ModelRegistry([DENSE, CONV], "cpu")
 
 
+BLANK = encoded(torch.zeros(PAD_SIDE, PAD_SIDE))
+
+
 @pytest.fixture
 def show(tmp_path: Path) -> Callable[[VAE], ModelRegistry]:
     """A registry with one model, without codes."""
@@ -81,8 +87,11 @@ def test_a_drawing_comes_back(registry: ModelRegistry, model: str) -> None:
     vae = registry.models[model].vae
     torch.testing.assert_close(picture, reconstruct(vae, seen.unsqueeze(1))[:, 0], atol=0.05, rtol=0)
     assert decoding.decode(registry, {"model": model, "z": [answer["z"]]})["images"] == answer["reconstruction"]
-    assert answer["votes"].index(max(answer["votes"])) == 1
-    assert sum(answer["votes"]) == 15
+    assert answer["reading"].index(max(answer["reading"])) == 1
+    assert sum(answer["reading"]) == pytest.approx(1)
+    assert answer["elbo"] == pytest.approx(-answer["distortion"] - answer["rate"], abs=1e-2)
+    assert len(answer["std"]) == vae.latent_dim
+    assert (answer["spread"] is not None) is (vae.latent_dim == 2)
     assert answer["percentile"] > 50, "a clean one is easily explained"
 
 
@@ -111,7 +120,8 @@ def test_models_without_codes_give_no_verdict(show: Callable[[VAE], ModelRegistr
     registry = show(TINY["conv"](likelihood_type=likelihood_type))
     name = next(iter(registry.models))
     answer = draw.reconstruct(registry, {"model": name, "ink": encoded(bar())})
-    assert answer["percentile"] is answer["votes"] is None
+    assert answer["percentile"] is None
+    assert len(answer["reading"]) == 10, "the classifier needs no codes"
     assert registry.describe()[0]["hasMap"] is False
     for function in (latent_map.atlas, draw.class_examples):
         assert "without" in answering(function, registry)({"model": name})["error"]
@@ -119,11 +129,13 @@ def test_models_without_codes_give_no_verdict(show: Callable[[VAE], ModelRegistr
 
 def test_posterior_draws_scatter_around_the_mean(registry: ModelRegistry) -> None:
     request = {"model": CONV, "ink": encoded(bar())}
-    draws = pictures(draw.posterior(registry, request)["images"])
+    answer = draw.posterior(registry, request)
+    draws = pictures(answer["images"])
     mean = pictures(draw.reconstruct(registry, request)["reconstruction"])
     assert draws.shape == (10, 28, 28)
     assert len(draws.unique(dim=0)) == 10
     assert 0.001 < (draws.mean(0) - mean).abs().mean() < 0.05
+    torch.testing.assert_close(pictures(answer["deviation"])[0], 2 * draws.std(0), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("function", [draw.reconstruct, draw.posterior])
@@ -180,13 +192,15 @@ def test_atlas(registry: ModelRegistry, model: str) -> None:
     answer = latent_map.atlas(registry, {"model": model})
     dim = registry.models[model].vae.latent_dim
     axes = min(8, dim)
-    sizes = {key: len(base64.b64decode(value)) for key, value in answer.items()}
+    latents = registry.models[model].latents
+    sizes = {key: len(base64.b64decode(value)) for key, value in answer.items() if value is not None}
     assert sizes == {
         "codes": 20_000 * dim,
         "labels": 10_000,
         "centre": 4 * dim,
         "directions": 4 * dim * axes,
         "spread": 4 * axes,
+        **({} if latents.places is None else {"places": 40_000}),
     }
 
 
@@ -269,19 +283,75 @@ def test_decoder_weights_are_served_once(registry: ModelRegistry) -> None:
         assert client.get(address).status_code == 404
 
 
+@pytest.mark.parametrize("label", [0, 7])
+def test_draws_of_one_class(registry: ModelRegistry, label: int) -> None:
+    request = {"model": CONV, "label": label, "count": 8, "temperature": 1, "seed": 3}
+    answer = prior.class_draws(registry, request)
+    model = registry.models[CONV]
+    assert len(answer["z"]) == 8
+    assert (model.votes(torch.tensor(answer["z"])).argmax(1) == label).all()
+    assert prior.class_draws(registry, request) == answer, "a seed gives the same draws"
+    assert pictures(answer["images"]).shape == (8, 28, 28)
+
+
+def test_paths_and_draws_by_a_learned_prior(show: Callable[[VAE], ModelRegistry]) -> None:
+    vae = TINY["dense"](prior_type="Flow", prior_options={"blocks": 2, "features": 8})
+    for parameter in vae.prior_module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    registry = show(vae)
+    (name,) = registry.models
+    described = registry.models[name].describe(0)
+    assert described["basePath"]
+    assert not described["drawsInBrowser"]
+    a, b = torch.randn(2, vae.latent_dim)
+    path = torch.tensor(prior.base_path(registry, {"model": name, "a": a.tolist(), "b": b.tolist(), "steps": 5})["z"])
+    torch.testing.assert_close(path[[0, -1]], torch.stack([a, b]), atol=1e-4, rtol=0)
+    with torch.no_grad():
+        noise = to_noise(vae.prior, path)
+    torch.testing.assert_close(noise.diff(dim=0), (noise[-1] - noise[0]).expand(4, -1) / 4, atol=1e-3, rtol=0)
+    request = {"model": name, "count": 50, "temperature": 1, "seed": 1}
+    own, standard = (prior.draws(registry, {**request, "standard": standard})["z"] for standard in (False, True))
+    with torch.no_grad():
+        bent = from_noise(vae.prior, torch.tensor(standard))
+    torch.testing.assert_close(bent, torch.tensor(own), atol=1e-4, rtol=0)
+
+
+def test_the_exact_posterior_of_a_drawing(registry: ModelRegistry) -> None:
+    answer = draw.exact_posterior(registry, {"model": DENSE, "ink": encoded(bar())})
+    side = answer["side"]
+    density = torch.frombuffer(bytearray(base64.b64decode(answer["density"])), dtype=torch.uint8).view(side, side)
+    assert density.max() == 255
+    assert answer["logLikelihood"] > answer["elbo"]
+    vae, x = registry.models[DENSE].vae, sketch.to_digit(bar()).view(1, 1, 28, 28)
+    pixels = vae.likelihood.preprocess(x, torch.Generator().manual_seed(0), vae.training_data.pixels)
+    assert answer["logLikelihood"] == pytest.approx(-float(quadrature_nll(vae, pixels)[0]), rel=1e-4)
+    places = torch.stack([(torch.arange(side) + 0.5) * answer["extent"] / side + low for low in answer["low"]])
+    mean = torch.stack([(density.sum(1) * places[0]).sum(), (density.sum(0) * places[1]).sum()]) / density.sum()
+    code = torch.tensor(draw.reconstruct(registry, {"model": DENSE, "ink": encoded(bar())})["z"])
+    assert (mean - code).norm() < 0.5, "the encoder is not far off"
+    assert draw.exact_posterior(registry, {"model": DENSE, "ink": BLANK}) == {"empty": True}
+
+
+def test_the_page_reads_by_codes_where_there_is_no_classifier(registry: ModelRegistry) -> None:
+    model = registry.models[DENSE]
+    image = torch.zeros(1, 1, 28, 28)
+    by_classifier = model.reading(image, model.latents.mean[0])
+    model.judge = None
+    by_codes = model.reading(image, model.latents.mean[0])
+    assert sum(by_classifier) == pytest.approx(1)
+    assert by_codes[int(model.latents.labels[0])] > 0.5
+
+
 def test_an_animation_goes_there_and_back(registry: ModelRegistry) -> None:
     a, b = [-1.0, 0.5], [1.0, 2.0]
-    answer = sliders.animation(registry, {"model": DENSE, "a": a, "b": b, "spherical": True})
+    answer = sliders.animation(registry, {"model": DENSE, "z": [a, [0.0, 0.0], b]})
     film = Image.open(io.BytesIO(base64.b64decode(answer["gif"])))
-    assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("GIF", (224, 224), 46, 0)
+    assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("GIF", (224, 224), 4, 0)
     vae = registry.models[DENSE].vae
-    for frame, end in ((0, a), (23, b)):
+    for frame, end in ((0, a), (2, b)):
         film.seek(frame)
         shown = torch.tensor(np.array(film.convert("L")))[::8, ::8] / 255
         torch.testing.assert_close(shown, generate(vae, z=torch.tensor([end]))[0, 0], atol=0.01, rtol=0)
-
-
-BLANK = encoded(torch.zeros(PAD_SIDE, PAD_SIDE))
 
 
 @pytest.mark.parametrize(
@@ -310,8 +380,14 @@ BLANK = encoded(torch.zeros(PAD_SIDE, PAD_SIDE))
         (draw.posterior, {"model": DENSE, "ink": "A" * 10**7}),
         (draw.class_examples, {}),
         (latent_map.atlas, {"model": "nothing"}),
-        (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, 0]}),
-        (sliders.animation, {"model": DENSE, "a": [0, 0], "b": [0, math.inf], "spherical": True}),
+        (sliders.animation, {"model": DENSE, "z": [[0, 0]] * 65}),
+        (sliders.animation, {"model": DENSE, "z": [[0, math.inf]]}),
+        (prior.draws, {"model": DENSE, "count": 1, "temperature": 1, "seed": 0, "standard": "yes"}),
+        (prior.class_draws, {"model": DENSE, "label": 10, "count": 1, "temperature": 1, "seed": 0}),
+        (prior.class_draws, {"model": DENSE, "label": "7", "count": 1, "temperature": 1, "seed": 0}),
+        (prior.base_path, {"model": DENSE, "a": [0, 0], "b": [0, 0], "steps": 65}),
+        (prior.base_path, {"model": DENSE, "a": [0, 0], "b": [0], "steps": 5}),
+        (draw.exact_posterior, {"model": CONV, "ink": BLANK}),
     ],
 )
 def test_bad_requests_get_a_sentence(

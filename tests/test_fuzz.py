@@ -319,14 +319,19 @@ requests = json_values | st.fixed_dictionaries(
         "z": points | json_values,
         "a": point | json_values,
         "b": point | json_values,
-        "spherical": st.booleans() | json_values,
+        "standard": st.booleans() | json_values,
+        "label": numbers,
+        "steps": numbers,
         "count": numbers,
         "seed": numbers,
         "temperature": numbers,
         "ink": ink.map(lambda data: base64.b64encode(data).decode()) | json_values,
     },
 )
-PAGE = [*SHARED, draw.reconstruct, draw.posterior, draw.class_examples, morph.animation, prior.draws]
+PAGE = [
+    *(*SHARED, draw.reconstruct, draw.posterior, draw.exact_posterior, draw.class_examples, morph.animation),
+    *(prior.draws, prior.class_draws, prior.base_path),
+]
 
 
 @fuzz

@@ -51,7 +51,18 @@ ARROWS: dict[str, set[str]] = {
     "export": {"inference", "models", "version"},
     "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling"},
     "demo": {
-        *("allocator", "evaluation", "hub", "images", "inference", "models", "networks", "sampling", "sketch"),
+        *(
+            "allocator",
+            "classifier",
+            "evaluation",
+            "hub",
+            "images",
+            "inference",
+            "models",
+            "networks",
+            "sampling",
+            "sketch",
+        ),
         "zoo",
     },
     "cli": {
@@ -173,7 +184,7 @@ def test_only_sampling_looks_inside_distributions(path: Path) -> None:
 @pytest.mark.parametrize("script", sorted((PACKAGE / "demo").rglob("*.js")), ids=lambda path: path.name)
 def test_the_page_knows_no_data_set(script: Path) -> None:
     assert not [name for name in DATASETS if name in script.read_text()]
-    assert "digit" not in re.sub(r'["#]digits|=digits|\.hf-digits', "", script.read_text())
+    assert "digit" not in re.sub(r'["#]digits|=digits|\.hf-digits|FractionDigits', "", script.read_text())
 
 
 @pytest.mark.parametrize("statement", ["import hfvae", "import hfvae.demo, app"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from person import CONV, DENSE, Person
-from support import close
+from person import BLANK, CONV, DENSE, Person
+from support import App, close
 
-from hfvae import VAE, hub
+from hfvae import VAE, DenseVAE, hub
+from hfvae.evaluation import neighbour_embedding
 
 pytestmark = pytest.mark.browser
 
@@ -88,8 +91,11 @@ def test_the_map_by_keyboard(person: Person, model: str) -> None:
 def test_the_decoded_backdrop(person: Person, model: str) -> None:
     person.choose(model)
     person.open_map()
+    backdrop = person.page.locator("[data-do=manifold]")
+    assert backdrop.is_checked() is (model == DENSE), "a plane is decoded from the start"
+    backdrop.uncheck()
     bare = person.settled("#map")
-    person.page.locator("[data-do=manifold]").check()
+    backdrop.check()
 
     def covered() -> float:
         return sum(a != b for a, b in zip(person.pixels("#map"), bare, strict=True)) / len(bare)
@@ -98,3 +104,63 @@ def test_the_decoded_backdrop(person: Person, model: str) -> None:
     person.settled("#map")
     person.page.locator("[data-do=manifold]").uncheck()
     assert person.settled("#map") == bare
+
+
+def test_neighbours_or_principal_directions(browser: Any, tmp_path: Path) -> None:
+    vae = DenseVAE(hidden_features=(32,), latent_dim=5)
+    vae.save_pretrained(tmp_path / "clusters")
+    labels = torch.arange(200) % 10
+    centres = 3 * torch.randn(10, 5)
+    codes = centres[labels] + 0.1 * torch.randn(200, 5)
+    places = neighbour_embedding(codes)
+    assert places is not None
+    hub.write_latents(tmp_path / "clusters", hub.Latents(codes, labels, None, places))
+    app = App(tmp_path / "log", "--model", str(tmp_path / "clusters"))
+    person = Person(browser.new_context().new_page(), app.url)
+    person.open_map()
+    layout = person.page.locator("[data-do=layout]")
+    assert layout.input_value() == "neighbours"
+    assert "t-SNE" in person.page.locator(".hf-map-note").inner_text()
+    neighbours = person.settled("#map")
+    code = codes[17].half().float()
+    person.page.evaluate("(z) => hfvae.setZ(z, 'sliders')", code.tolist())
+    place = [float(x) for x in re.findall(r"-?\d+\.\d+", person.page.locator(".hf-where").inner_text())]
+    assert place == pytest.approx(places[17].tolist(), abs=0.02), "a code is at its own place"
+    halfway = (codes[17] + 0.05).tolist()
+    person.page.evaluate("(z) => hfvae.setZ(z, 'sliders')", halfway)
+    assert f"of class {int(labels[17])}" in person.page.locator(".hf-nearest").inner_text()
+    layout.select_option("directions")
+    person.wait_for_change("#map", neighbours)
+    assert "principal directions" in person.page.locator(".hf-map-note").inner_text()
+    person.page.context.close()
+    app.stop()
+
+
+def test_the_exact_posterior_beside_the_encoders(person: Person) -> None:
+    person.choose(DENSE)
+    person.open_map()
+    truth = person.page.locator("[data-do=truth]")
+    truth.check()
+    assert "Draw something first" in person.page.locator(".hf-truth-note").inner_text()
+    truth.uncheck()
+    person.open("Draw")
+    person.draw((140, 40), (140, 240))
+    person.wait_for_change("#reconstruction", BLANK)
+    person.open_map()
+    truth.check()
+    note = person.page.locator(".hf-truth-note", has_text="the encoder loses")
+    note.wait_for()
+    likelihood, elbo, gap = (float(part.replace(",", "")) for part in re.findall(r"-?[\d,]+\.\d", note.inner_text()))
+    assert likelihood - elbo == pytest.approx(gap, abs=0.11)
+    assert gap > 0
+    pink = person.page.evaluate(
+        """() => {
+            const { data } = document.querySelector("#map canvas").getContext("2d").getImageData(0, 0, 720, 720);
+            let count = 0;
+            for (let i = 0; i < data.length; i += 4) count += data[i] > 200 && data[i + 1] < 90 && data[i + 2] > 100;
+            return count;
+        }"""
+    )
+    assert pink > 100, "the heat map fills a part of the map"
+    person.choose(CONV)
+    assert truth.is_hidden()

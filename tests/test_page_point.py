@@ -33,11 +33,11 @@ def test_leaving_the_drawing_and_coming_back(person: Person) -> None:
     person.wait_for_change("#reconstruction", BLANK)
     drawn = person.settled("#reconstruction")
     person.open("Sliders")
-    person.press("Mean (all zero)")
+    person.press("Centre")
     mean = person.settled("#generated")
     person.open("Draw")
     assert person.settled("#reconstruction") == mean != drawn
-    assert "moved elsewhere" in person.page.locator(".hf-source").inner_text()
+    assert "draw from the prior" in person.page.locator(".hf-source").inner_text()
     person.press("Back to the drawing")
     person.wait_for_change("#reconstruction", mean)
     assert person.settled("#reconstruction") == drawn
@@ -110,9 +110,9 @@ def test_switching_the_model(person: Person, vaes: dict[str, VAE]) -> None:
     person.press("Show the 22 less active latents")
     assert person.page.locator("#sliders input[type=range]:visible").count() == 32
     person.open_map()
-    assert "projection" in person.page.locator("#map-widget .hf-note").inner_text()
+    assert "projection" in person.page.locator(".hf-map-note").inner_text()
     person.choose(DENSE)
-    assert "Any place can be decoded" in person.page.locator("#map-widget .hf-note").inner_text()
+    assert "Any place can be decoded" in person.page.locator(".hf-map-note").inner_text()
     person.open("Sliders")
     assert inputs.count() == 2
 
@@ -132,7 +132,7 @@ def test_the_link_carries_model_and_point(app: App, person: Person, vaes: dict[s
     person.choose(model)
     person.open("Sliders")
     person.press("Random draw")
-    person.page.wait_for_function("location.search.includes('z=') && location.href === hfvae.link()")
+    person.page.wait_for_function("location.search.includes('z=') && location.href === hfvae.link.address()")
     z = person.z
     assert close(person.settled("#generated"), vaes[model], z)
     context = person.page.context.browser.new_context()
@@ -151,6 +151,7 @@ def test_the_link_carries_model_and_point(app: App, person: Person, vaes: dict[s
         ("?model=nobody/nothing&z=1,2", "not on show here"),
         (f"?model={DENSE}&z=1,2,3", "it needs 2 numbers"),
         (f"?model={DENSE}&z=1e30,0", "it needs 2 numbers"),
+        (f"?model={DENSE}&z=999,999", "it needs 2 numbers"),
         (f"?model={DENSE}&z=<script>,0", "it needs 2 numbers"),
         (f"?model={DENSE}&z=1abc,0x10", "it needs 2 numbers"),
         (f"?model={DENSE}&z=0x10,1", "it needs 2 numbers"),

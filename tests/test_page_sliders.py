@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from person import BLANK, CONV, DENSE, Person, alike
 from PIL import Image
 from support import App, close
 
+import hfvae
 from hfvae import VAE, ConvVAE, DenseVAE, generate
+from hfvae.demo.registry import ModelRegistry
+from hfvae.sampling import from_noise, to_noise
 
 pytestmark = pytest.mark.browser
 
@@ -113,7 +117,7 @@ def test_morph(person: Person, vaes: dict[str, VAE], model: str, tmp_path: Path)
     person.draw((140, 40), (140, 240))
     person.wait_for_change("#reconstruction", BLANK)
     one, z_a = person.settled("#reconstruction"), person.z
-    person.press("Keep as A of a morph")
+    person.press("Keep as A")
     person.press("Clear")
     person.draw((90, 70), (190, 70), (120, 220))
     person.page.wait_for_function("(a) => hfvae.state.z[0] !== a", arg=z_a[0])
@@ -132,7 +136,7 @@ def test_morph(person: Person, vaes: dict[str, VAE], model: str, tmp_path: Path)
     with person.page.expect_download() as download:
         person.press("Download GIF")
     film = Image.open(io.BytesIO(Path(download.value.path()).read_bytes()))
-    assert (film.n_frames, film.size) == (46, (224, 224))
+    assert (film.n_frames, film.size) == (48, (224, 224))
     person.press("Play")
     person.page.wait_for_function("(z) => hfvae.state.z.some((it, i) => Math.abs(it - z[i]) > 0.05)", arg=expected)
     person.press("Pause")
@@ -221,3 +225,118 @@ def test_sliders_cost_the_server_nothing(person: Person, model: str) -> None:
         "fetch('config').then((answer) => answer.text())"
     )  # whatever was asked before it has been seen
     assert [data for data in asked if "1.5" in data] == []
+
+
+def test_thumbnails_show_where_the_ends_lead(person: Person, vaes: dict[str, VAE]) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    place = "#sliders label[data-latent='1']"
+    person.wait_until(lambda: "hf-blank" not in person.page.locator(f"{place} canvas").last.get_attribute("class"))
+    person.settled("#generated")
+    reach = float(person.page.locator(f"{place} input").get_attribute("max"))
+    last = person.page.evaluate(
+        """(place) => {
+            const canvas = [...document.querySelectorAll(place + " canvas")].at(-1);
+            const { data } = canvas.getContext("2d").getImageData(0, 0, 28, 28);
+            return Array.from({ length: 784 }, (_, i) => data[4 * i]);
+        }""",
+        place,
+    )
+    assert close(last, vaes[DENSE], [person.z[0], reach])
+
+
+@pytest.mark.parametrize("model", [DENSE, CONV])
+def test_give_me_a_seven(person: Person, model: str) -> None:
+    person.choose(model)
+    person.open("Sliders")
+    person.page.locator("[data-do=label]").select_option(label="7")
+    person.settled("#prior .hf-cell:nth-child(1)")
+    points = person.page.locator("#prior .hf-cell").count()
+    assert points > 0
+    person.page.locator("#prior .hf-cell").first.click()
+    votes = ModelRegistry([model], "cpu").models[model].votes(torch.tensor([person.z]))
+    assert votes.argmax() == 7
+
+
+def test_latent_arithmetic_and_undo(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    kept = {}
+    for end in ("a", "b", "c"):
+        person.page.locator(f"[data-keep={end}].hf-end").scroll_into_view_if_needed()
+        person.press("Random draw")
+        person.settled("#generated")
+        kept[end] = person.z
+        person.page.locator(f"[data-keep={end}].hf-end").click()
+    person.page.locator("[data-do=arithmetic]").click()
+    expected = [a - b + c for a, b, c in zip(kept["a"], kept["b"], kept["c"], strict=True)]
+    assert person.z == pytest.approx(expected, abs=1e-5)
+    person.page.locator("#sliders-widget [data-do=undo]").click()
+    assert person.z == kept["c"]
+    person.page.keyboard.press("Control+y")
+    assert person.z == pytest.approx(expected, abs=1e-5)
+
+
+def test_back_and_forward_walk_the_pinned_points(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    pinned = []
+    for number in (3, 8):
+        person.page.locator("#prior .hf-cell").nth(number).click()
+        pinned.append(person.z)
+        person.page.locator("#sliders input").first.fill("0.5")
+        person.page.wait_for_function("location.search.includes('z=0.5')")
+    person.page.go_back()
+    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[1][0])
+    person.page.go_back()
+    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[0][0])
+    person.page.go_forward()
+    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[1][0])
+
+
+def test_the_point_for_programs(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    person.press("Random draw")
+    with person.page.expect_download() as download:
+        person.press("Point as JSON")
+    point = json.loads(Path(download.value.path()).read_text())
+    assert point["model"] == DENSE
+    assert point["z"] == pytest.approx(person.z, abs=1e-4)
+    person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    person.press("Copy as Python")
+    line = person.page.evaluate("navigator.clipboard.readText()")
+    image = eval(line, {"hfvae": hfvae, "torch": torch})
+    assert alike((image.flatten() * 255).round().int().tolist(), person.settled("#generated"))
+
+
+def test_a_learned_prior_beside_the_standard_one(browser: Any, tmp_path: Path) -> None:
+    vae = DenseVAE(hidden_features=(32,), latent_dim=3, prior_type="Flow", prior_options={"blocks": 2, "features": 8})
+    for weight in vae.prior_module.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    vae.save_pretrained(tmp_path / "flow")
+    app = App(tmp_path / "log", "--model", str(tmp_path / "flow"))
+    person = Person(browser.new_context().new_page(), app.url)
+    person.open("Sliders")
+    cells = person.page.locator("#prior .hf-cell")
+    cells.nth(23).wait_for()
+    own = person.settled("#prior .hf-cell:nth-child(1)")
+    person.page.locator("[data-do=standard]").check()
+    person.wait_for_change("#prior .hf-cell:nth-child(1)", own)
+    person.page.locator("[data-do=standard]").uncheck()
+    person.wait_until(lambda: person.settled("#prior .hf-cell:nth-child(1)") == own)
+    for end in ("a", "b"):
+        person.press("Random draw")
+        person.settled("#generated")
+        person.page.locator(f"[data-keep={end}].hf-end").click()
+    person.page.locator("#film .hf-cell").nth(8).wait_for()
+    straight = person.settled("#film .hf-cell:nth-child(5)")
+    person.page.locator("[data-do=path]").select_option("base")
+    person.wait_for_change("#film .hf-cell:nth-child(5)", straight)
+    ends = person.page.evaluate("[hfvae.state.ends.a.z, hfvae.state.ends.b.z]")
+    person.page.locator("#scrubber").fill("0.5")
+    with torch.no_grad():
+        noise = to_noise(vae.prior, torch.tensor(ends)).mean(0)
+        assert person.z == pytest.approx(from_noise(vae.prior, noise).tolist(), abs=1e-3)
+    person.page.context.close()
+    app.stop()

@@ -9,13 +9,13 @@ import gradio as gr
 from .. import hub
 from . import api
 from .cards import to_html
-from .draw.draw import class_examples, posterior, reconstruct
+from .draw.draw import class_examples, exact_posterior, posterior, reconstruct
 from .latent_map.atlas import atlas
 from .registry import ModelRegistry
-from .server import App
+from .server import TAB_NAMES, App
 from .shared.decoding import decode
 from .sliders.morph import animation
-from .sliders.prior import draws
+from .sliders.prior import base_path, class_draws, draws
 from .widget import widget
 from .zero_gpu import declare_gpu_function, on_zero_gpu
 
@@ -39,17 +39,20 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> App
         device = "cpu"
     registry = ModelRegistry(hub.bundled_names() if models is None else models, device)
     with App("hfvae", registry) as demo:
-        widget("header/header", registry, SHARED)
+        widget("header/header", registry, SHARED, ["tour"])
         with gr.Tabs():
-            with gr.Tab("Draw"):
-                widget("draw/draw", registry, [*SHARED, reconstruct, posterior, class_examples])
-            with gr.Tab("Sliders"):
+            with gr.Tab(TAB_NAMES("tab.draw"), id="draw", elem_id="draw-tab"):
+                widget("draw/draw", registry, [*SHARED, reconstruct, posterior, class_examples], ["pad", "posterior"])
+                widget("draw/explain", registry, SHARED)
+            with gr.Tab(TAB_NAMES("tab.sliders"), id="sliders", elem_id="sliders-tab"):
                 widget("sliders/sliders", registry, [*SHARED, draws])
-                widget("sliders/morph", registry, [*SHARED, animation])
-                widget("sliders/prior", registry, [*SHARED, draws])
-            with gr.Tab("Latent map"):
-                widget("latent_map/map", registry, SHARED)
-        with gr.Accordion("Model card", open=False, elem_id="card"):
+                widget("sliders/prior", registry, [*SHARED, draws, class_draws])
+                widget("sliders/morph", registry, [*SHARED, animation, base_path])
+            with gr.Tab(TAB_NAMES("tab.map"), id="map", elem_id="map-tab"):
+                widget("latent_map/map", registry, [*SHARED, exact_posterior], ["truth"])
+            with gr.Tab(TAB_NAMES("tab.compare"), id="compare", elem_id="compare-tab"):
+                widget("compare/compare", registry, [*SHARED, reconstruct, draws])
+        with gr.Accordion(TAB_NAMES("card"), open=False, elem_id="card"):
             for number, model in enumerate(registry.models.values()):
                 gr.HTML(to_html(model.card, number), elem_id=f"card-{number}", elem_classes=["prose"])
         api.publish(registry)

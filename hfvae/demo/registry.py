@@ -10,14 +10,15 @@ from functools import cached_property
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from huggingface_hub import constants
-from torch import Tensor
+from torch import Tensor, nn
 
-from .. import hub
-from ..evaluation import ACTIVE_VARIANCE, PrincipalAxes, principal_axes
+from .. import classifier, hub
+from ..evaluation import ACTIVE_VARIANCE, LatentGrid, PrincipalAxes, principal_axes
 from ..inference import evaluating, sample_prior
 from ..models import VAE
-from ..sampling import is_standard_normal, moments
+from ..sampling import has_noise, is_standard_normal, moments
 from ..zoo import load, pick_device
 from .browser_decoder import BrowserDecoder, export_decoder
 from .cards import read_card
@@ -33,7 +34,9 @@ VISIBLE_SLIDERS = 10
 DIRECTIONS = 8
 """Principal directions that get a slider."""
 NEIGHBOURS = 15
-"""Test images that vote on a drawing's class."""
+"""Test images that vote on a latent point's class."""
+GRID = 96
+"""Points along each axis of the plane of two latents, from which an exact posterior is found."""
 
 
 @dataclass
@@ -104,6 +107,13 @@ class LoadedModel:
         """The decoder for the page; None if only Python can run it."""
         return export_decoder(self.vae)
 
+    @property
+    def protocol(self) -> str:
+        """What a likelihood of this model is measured on; those of one protocol can be compared."""
+        pixels = self.vae.likelihood.evaluation_pixels(self.vae.training_data.pixels)
+        parts = (self.vae.training_data.dataset.name, pixels.protocol, self.vae.likelihood.protocol)
+        return ", ".join(part for part in parts if part)
+
     @cached_property
     def tempered(self) -> bool:
         """Whether the prior's draws have a temperature."""
@@ -114,19 +124,48 @@ class LoadedModel:
             return False
         return True
 
+    @cached_property
+    def judge(self) -> nn.Sequential | None:
+        """The classifier of the data set's images; None if there is none."""
+        name = self.vae.training_data.dataset.classifier
+        return None if name is None else classifier.load(classifier.WEIGHTS.with_name(name))
+
+    @cached_property
+    def grid(self) -> LatentGrid | None:
+        """The latent plane of a model with two latents, decoded, for its exact posterior; None for any other model."""
+        with evaluating(self.vae):
+            return LatentGrid(self.vae, self.span, GRID) if self.vae.latent_dim == 2 else None
+
+    @cached_property
+    def has_noise(self) -> bool:
+        """Whether the prior bends N(0, I), so that a path may go through its base space."""
+        with evaluating(self.vae):
+            return not is_standard_normal(self.vae.prior) and has_noise(self.vae.prior)
+
     def percentile(self, elbo: float) -> float | None:
         """The share of test images, in percent, that the model explains less well than this."""
         if self.sorted_elbo is None:
             return None
         return 100 * int(torch.searchsorted(self.sorted_elbo, elbo)) / len(self.sorted_elbo)
 
-    def votes(self, z: Tensor) -> list[int] | None:
-        """How many of the nearest test images of a code (L,) are of each class."""
+    def votes(self, z: Tensor) -> Tensor | None:
+        """The share of each class among the nearest test images of codes (N, L), (N, classes); None without codes."""
         if self.latents is None:
             return None
-        distances = (self.latents.mean - z).square().sum(1)
-        nearest = distances.topk(min(NEIGHBOURS, len(distances)), largest=False).indices
-        return self.latents.labels[nearest].bincount(minlength=len(self.class_names)).tolist()
+        distances = torch.cdist(z, self.latents.mean)
+        nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
+        return F.one_hot(self.latents.labels[nearest], len(self.class_names)).double().mean(1)
+
+    def reading(self, image: Tensor, z: Tensor) -> list[float] | None:
+        """p(class) of a reconstruction (1, 1, 28, 28): the classifier's, or the votes of the nearest codes of z (L,).
+
+        The classifier reads what the model made of a drawing; codes of untidy drawings lie between those of classes.
+        """
+        if self.judge is not None:
+            features = classifier.features(self.judge, image.float().cpu())
+            return classifier.probabilities(self.judge, features)[0].tolist()
+        votes = self.votes(z.unsqueeze(0))
+        return None if votes is None else votes[0].tolist()
 
     def describe(self, number: int) -> dict[str, Any]:
         """What the page knows of the model, the app's `number`-th."""
@@ -149,11 +188,17 @@ class LoadedModel:
             "page": self.page,
             "dataset": dataset.name,
             "item": dataset.item,
+            "items": dataset.items,
+            "likelihood": self.vae.likelihood_type,
             "classes": self.class_names,
             "prior": self.vae.prior_name,
             "drawsInBrowser": is_standard_normal(self.vae.prior),
             "origin": self.prior_moments[0].tolist(),
             "tempered": self.tempered,
+            "basePath": self.has_noise,
+            "protocol": self.protocol,
+            "unit": "nats",
+            "readBy": "classifier" if self.judge is not None else "neighbours",
         }
 
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,28 @@ THEME = gr.themes.Soft(
 )
 
 
-SHARED_SCRIPTS = ("core", "float16", "decoder", "atlas")
-"""Scripts of shared/ that every widget needs, in this order; the page's head holds them once."""
+SHARED_SCRIPTS = ("text", "link", "pictures", "strokes", "float16", "decoder", "atlas")
+"""Scripts of shared/ that every widget needs beside core.js, in this order; the page's head holds them once."""
 WORKER_SCRIPTS = ("float16", "worker")
 """Scripts of shared/ that the decoder's worker consists of."""
 
 
 def head() -> str:
-    """What the page's head holds: the shared scripts, which run before any widget's own, and the worker's as a text."""
+    """What the page's head holds: styles, texts, the worker's script as a text, and the shared scripts.
+
+    These run before any widget's own. Gradio would put its own selectors before those of styles given to `launch`.
+    """
     worker = f"window.hfvae.workerSource = {json.dumps(_scripts(WORKER_SCRIPTS))};\n"
-    return f"<script>\n{_scripts(SHARED_SCRIPTS)}{worker}</script>"
+    texts = f"window.hfvae.strings = {json.dumps(strings())};\n"
+    style = (Path(__file__).parent / "shared" / "style.css").read_text(encoding="utf-8")
+    return f"<style>\n{style}</style><script>\n{_scripts(['core'])}{texts}{worker}{_scripts(SHARED_SCRIPTS)}</script>"
+
+
+@cache
+def strings() -> dict[str, dict[str, str]]:
+    """The page's texts: language -> key -> text, one file of strings/ a language."""
+    folder = Path(__file__).parent / "strings"
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
 def _scripts(names: Sequence[str]) -> str:
@@ -52,11 +65,15 @@ def _scripts(names: Sequence[str]) -> str:
 gradio.routes.CustomCORSMiddleware = guards.CredentiallessCORS  # type: ignore[attr-defined]  # it has no setting
 
 
+TAB_NAMES = gr.I18n(**strings())
+"""What Gradio itself shows of the page's texts: names of tabs and of the model card."""
+
+
 class App(gr.Blocks):
     """Blocks without telemetry, launched with this app's theme, scripts and limits."""
 
     def __init__(self, title: str, registry: ModelRegistry) -> None:
-        super().__init__(title=title, analytics_enabled=False)
+        super().__init__(title=title, analytics_enabled=False, fill_width=True)
         self.registry = registry
         self.queue(max_size=MAX_QUEUE)
         bound_answers(self._queue)
@@ -86,6 +103,7 @@ class App(gr.Blocks):
         hosts = None if options.get("share") else guards.hosts_of(host, root_path)
         defaults = {
             "theme": THEME,
+            "i18n": TAB_NAMES,
             "footer_links": ["api", "settings"],
             "run_history": False,  # it would keep every call in the visitor's browser
             "enable_monitoring": False,

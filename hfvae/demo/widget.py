@@ -27,12 +27,16 @@ hf.init(props.models, server, element);
 """What each widget's script begins with; `server.App` sends the shared scripts, which define `window.hfvae`."""
 
 
-def widget(path: str, registry: ModelRegistry, functions: Sequence[Function]) -> gr.HTML:
-    """The widget of `path`.html and `path`.js, relative to this folder, which may call `functions`."""
+def widget(path: str, registry: ModelRegistry, functions: Sequence[Function], parts: Sequence[str] = ()) -> gr.HTML:
+    """The widget of `path`.html and `path`.js, relative to this folder, which may call `functions`.
+
+    `parts` are further scripts of its folder, which run before `path`.js and share its scope.
+    """
+    folder = Path(path).parent
+    scripts = [*(str(folder / part) for part in parts), path]
     return gr.HTML(
         html_template=_read(f"{path}.html"),
-        css_template=_read("shared/style.css"),
-        js_on_load=PRELUDE + _read(f"{path}.js"),
+        js_on_load=PRELUDE + "".join(_read(f"{script}.js") for script in scripts),
         server_functions=[answering(function, registry) for function in functions],
         apply_default_css=False,
         elem_id=f"{Path(path).name}-widget",

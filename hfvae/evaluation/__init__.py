@@ -13,14 +13,16 @@ from .codes import (
     principal_axes,
 )
 from .draws import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
-from .quadrature import MAX_LATENTS, NotConverged, quadrature_nll
+from .quadrature import MAX_LATENTS, LatentGrid, NotConverged, PosteriorMap, quadrature_nll
 
 __all__ = [
     "ACTIVE_VARIANCE",
     "CLEAR",
     "MAX_LATENTS",
     "Encoded",
+    "LatentGrid",
     "NotConverged",
+    "PosteriorMap",
     "PrincipalAxes",
     "active_units",
     "clear_draws",

@@ -1,10 +1,11 @@
-"""log p(x) of a model with one or two latents, by quadrature: exact where draws only give a bound."""
+"""log p(x) and p(z|x) of a model with one or two latents, by quadrature: exact where draws only give a bound."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ _AT_ONCE = 1024  # points, or images, in one table
 # that their midpoints may miss a narrow peak
 _MARGIN, _FIRST_MARGIN = 30.0, 100.0
 _MAX_BORDER_SHARE = 1e-6
+_SHOWN_MARGIN = 12.0  # nats: beyond it a posterior is too faint for a picture
 
 
 class NotConverged(ArithmeticError):
@@ -52,11 +54,11 @@ def quadrature_nll(vae: VAE, x: Tensor, tolerance: float = 1e-5) -> tuple[Tensor
     nll, finest = torch.empty(len(x), dtype=torch.float64), 0
     with evaluating(vae):
         half = float(vae.posterior.code(vae.encode(x[:_AT_ONCE])).abs().max()) + 1
-        grid = _Grid(vae, half, _FIRST)
+        grid = LatentGrid(vae, half, _FIRST)
         best, border = grid.locate(x)
         while border > _MAX_BORDER_SHARE:
             half *= 1.25
-            grid = _Grid(vae, half, _FIRST)
+            grid = LatentGrid(vae, half, _FIRST)
             best, border = grid.locate(x)
         for members in _neighbourhoods(grid.centres[best], _GROUP):
             nll[members], points = grid.refine(x[members.to(x.device)], tolerance)
@@ -64,8 +66,26 @@ def quadrature_nll(vae: VAE, x: Tensor, tolerance: float = 1e-5) -> tuple[Tensor
     return nll, finest
 
 
-class _Grid:
-    """The first grid: midpoints of equal cells that cover [-half, half] along each axis, and the decoded images there.
+class PosteriorMap(NamedTuple):
+    """The exact posterior of one image in the plane of two latents."""
+
+    low: Tensor
+    """The corner (2,) of the square that holds nearly all of it, float64."""
+    side: float
+    """Of that square."""
+    density: Tensor
+    """p(z|x) at the midpoints of the square's cells, (P, P) float64: [i, j] at low + side * ((i, j) + 0.5) / P."""
+    log_likelihood: float
+    """log p(x) in nats."""
+
+
+class LatentGrid:
+    """Midpoints of equal cells that cover [-half, half] along each axis, and the decoded images there.
+
+    Args:
+        vae: a model with one or two latents, in evaluation mode.
+        half: half the length of the grid along each axis.
+        points: number of cells along each axis.
 
     Attributes:
         centres: (G, latent_dim) float64, on the CPU.
@@ -89,6 +109,25 @@ class _Grid:
         """log p(x, z), (G, B)."""
         outputs, log_prior = decoded
         return self.vae.likelihood.log_prob_table(outputs, x) + log_prior.unsqueeze(1)
+
+    @torch.no_grad()
+    def posterior(self, x: Tensor, points: int, tolerance: float = 1e-4) -> PosteriorMap:
+        """p(z|x) of an image (1, *image_shape) where it matters, on `points` by `points` cells; for two latents.
+
+        Raises:
+            NotConverged: the finest grid does not give log p(x) to the relative tolerance.
+        """
+        log_likelihood = -float(self.refine(x, tolerance)[0])
+        table = torch.cat([self._table(part, x) for part in self.decoded])[:, 0].cpu()
+        near = self.centres[table > table.max() - _SHOWN_MARGIN]
+        low, high = near.amin(0) - self.step, near.amax(0) + self.step
+        side = float((high - low).max())
+        low = (low + high - side) / 2
+        axis = (torch.arange(points, dtype=torch.float64) + 0.5) * side / points
+        centres = torch.cartesian_prod(low[0] + axis, low[1] + axis)
+        fine = torch.cat([self._table(self._decode(part), x) for part in centres.split(_AT_ONCE)])[:, 0]
+        density = (fine.double().cpu() - log_likelihood).exp().view(points, points)
+        return PosteriorMap(low, side, density, log_likelihood)
 
     def locate(self, x: Tensor) -> tuple[Tensor, float]:
         """The cell in which each image's p(x, z) is largest, (B,), and the mean share of p(x) at the border."""

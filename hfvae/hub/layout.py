@@ -87,7 +87,7 @@ def write_model(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> 
 
 
 def write_latents(folder: Path, latents: Latents) -> None:
-    """Add the test set's codes (float16), labels, ELBOs and places to a model folder, and their checksum to its config."""
+    """Add the test set, encoded, to a model folder: codes and places in float16. Its config gets their checksum."""
     tensors = {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)}
     if latents.elbo is not None:
         tensors["elbo"] = latents.elbo.float()

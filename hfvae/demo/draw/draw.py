@@ -9,21 +9,31 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.distributions import Distribution
 
 from ... import sketch
+from ...evaluation import NotConverged
 from ...inference import encode_images, evaluating, fresh_generator, generate
+from ...models import VAE
 from ...sampling import rsample
 from .. import serialization
 from ..registry import PAD_SIDE, LoadedModel, ModelRegistry
 
 DRAWS = 10
 """Posterior draws shown at once."""
+MAX_DEVIATION = 0.5
+"""The largest standard deviation of numbers in [0, 1]."""
+ELBO_DRAWS = 200
+DENSITY_SIDE = 56
+"""Points along each axis of a picture of the exact posterior."""
 
 
 def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
-    """{model, ink: base64 of PAD_SIDE squared bytes} -> {seen, reconstruction, z, percentile, votes} or {empty: true}.
+    """{model, ink: base64 of PAD_SIDE squared bytes} -> what the model makes of it, or {empty: true}.
 
-    `percentile` (of the test set's ELBOs) and `votes` (of the nearest test images) are null if the model has no codes.
+    seen, reconstruction: images; z: its code; std: the posterior's standard deviation of each latent, or null; spread:
+    its Cholesky factor (2, 2) for two latents, else null; elbo, rate, distortion: nats, by the fixed noise; percentile:
+    of the test set's ELBOs, and reading: the probability of each class, null where the model has no codes.
     """
     model, x = _drawing(registry, request)
     if x is None:
@@ -34,27 +44,71 @@ def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, A
         z = vae.posterior.code(q)
         image = vae.decode_image(z)
         pixels = vae.likelihood.preprocess(x, _fixed_noise(), vae.training_data.pixels)
-        elbo = float(vae.elbo(pixels.to(vae.device, vae.dtype), q=q, generator=_fixed_noise()).elbo)
-    z = z[0].float().cpu()
+        terms = vae.elbo(pixels.to(vae.device, vae.dtype), q=q, generator=_fixed_noise())
+        std = vae.posterior.marginal_std(q)
+        reading = model.reading(image, z[0].float().cpu())
+        spread = _cholesky(vae, q) if vae.latent_dim == 2 and std is not None else None
     return {
         "seen": serialization.pack_images(x),
         "reconstruction": serialization.pack_images(image),
-        "z": z.tolist(),
-        "percentile": model.percentile(elbo),
-        "votes": model.votes(z),
+        "z": z[0].tolist(),
+        "std": None if std is None else std[0].tolist(),
+        "spread": spread,
+        "elbo": float(terms.elbo),
+        "rate": float(terms.rate),
+        "distortion": float(terms.distortion),
+        "percentile": model.percentile(float(terms.elbo)),
+        "reading": reading,
     }
 
 
 def posterior(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
-    """{model, ink} -> {images}: decoded draws from q(z|x), or {empty: true}."""
+    """{model, ink} -> {images, deviation}: decoded draws from q(z|x), and each pixel's standard deviation over them.
+
+    `deviation` is an image in which 255 stands for MAX_DEVIATION or more. {empty: true} for an empty pad.
+    """
     model, x = _drawing(registry, request)
     if x is None:
         return {"empty": True}
     vae = model.vae
     with registry.limiter, evaluating(vae):
         q = encode_images(vae, x.to(vae.dtype))
-        z = rsample(q, (DRAWS,), fresh_generator())[:, 0]
-        return {"images": serialization.pack_images(vae.decode_image(z))}
+        images = vae.decode_image(rsample(q, (DRAWS,), fresh_generator())[:, 0]).float()
+    deviation = (images.std(0, keepdim=True) / MAX_DEVIATION).clamp_max(1)
+    return {"images": serialization.pack_images(images), "deviation": serialization.pack_images(deviation)}
+
+
+def exact_posterior(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
+    """{model, ink} -> the exact p(z|x) of a model with two latents, or {empty: true}.
+
+    {density: base64 of side * side bytes, 255 at its peak, side, low: [x, y] and extent of the square that it covers in
+    latent space, logLikelihood in nats, elbo: the mean of ELBO_DRAWS draws}; density[i * side + j] is at x number i and
+    y number j.
+    """
+    model, x = _drawing(registry, request)
+    if model.vae.latent_dim != 2:
+        raise ValueError(f"a model must have two latents for its exact posterior; {model.name} has others")
+    if x is None:
+        return {"empty": True}
+    vae = model.vae
+    with registry.limiter, evaluating(vae):
+        assert model.grid is not None
+        pixels = vae.likelihood.preprocess(x, _fixed_noise(), vae.training_data.pixels)
+        try:
+            found = model.grid.posterior(pixels.to(vae.device, vae.dtype), DENSITY_SIDE)
+            repeated = pixels.to(vae.device, vae.dtype).expand(ELBO_DRAWS, -1, -1, -1)
+            elbo = vae.elbo(repeated, generator=_fixed_noise()).elbo.mean()
+        except NotConverged as error:
+            raise ValueError(f"the exact posterior of this drawing was not found: {error}") from error
+    density = (255 * found.density / found.density.max()).round().to(torch.uint8)
+    return {
+        "density": serialization.pack(density),
+        "side": DENSITY_SIDE,
+        "low": found.low.tolist(),
+        "extent": found.side,
+        "logLikelihood": found.log_likelihood,
+        "elbo": float(elbo),
+    }
 
 
 def class_examples(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +139,12 @@ def _drawing(registry: ModelRegistry, request: dict[str, Any]) -> tuple[LoadedMo
     ink = serialization.parse_drawing(request.get("ink"), "ink", PAD_SIDE)
     image = sketch.to_digit(ink, light_ground=False, box=model.vae.training_data.dataset.drawing_box)
     return model, None if image is None else image.view(1, 1, 28, 28)
+
+
+def _cholesky(vae: VAE, q: Distribution) -> list[list[float]]:
+    """The Cholesky factor (2, 2) of a posterior's covariance, for the first of its batch."""
+    scale = vae.posterior.scale(q)[0]
+    return (torch.diag(scale) if scale.ndim == 1 else scale).tolist()
 
 
 def _fixed_noise() -> Generator:

@@ -1,35 +1,51 @@
+// The model picker, the link, the card, and what is wrong.
 const picker = find("#model");
 const copy = find("[data-do=link]");
 const hub = find(".hf-hub");
 const cards = document.head.appendChild(document.createElement("style")); // hides the other models' cards
 
 for (const model of hf.state.models) picker.add(new Option(model.title, model.name));
-find(".hf-problem").textContent = [...props.problems, hf.state.linkProblem].join("\n").trim();
 picker.addEventListener("change", () => hf.setModel(picker.value));
 find("[data-do=card]").addEventListener("click", () => {
   const card = document.querySelector("#card");
   if (!card.querySelector(`#card-${hf.state.models.indexOf(hf.state.model)}`)?.offsetParent) card.querySelector("button").click();
-  card.scrollIntoView({ behavior: "smooth" });
+  card.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
 });
-copy.addEventListener("click", async () => {
-  const label = copy.textContent;
+hf.copy = async (text, button) => {
   try {
-    await navigator.clipboard.writeText(hf.link());
-    copy.textContent = "Copied";
+    await navigator.clipboard.writeText(text);
+    hf.confirm(button, hf.t("copied"));
   } catch {
-    hf.say(`This browser does not let pages copy. The link: ${hf.link()}`); // an insecure origin, or no permission
+    hf.say(hf.t("copy.refused", { text })); // an insecure origin, or no permission
   }
-  setTimeout(() => (copy.textContent = label), 1500);
-});
+};
+copy.addEventListener("click", () => hf.copy(hf.link.address(), copy));
 
 function adopt() {
   const { model, models } = hf.state;
   picker.value = model.name;
-  find(".hf-trained-on").textContent = `the ${model.item}s of ${model.dataset}`;
-  find(".hf-prior").textContent = model.prior;
+  find(".hf-problem").textContent = [...props.problems, hf.link.problem].join("\n").trim();
   hub.hidden = !model.page;
   if (model.page) hub.href = model.page;
   cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none; }`;
 }
-hf.listen((what) => what === "model" && adopt());
+// The link knows the tab, and a link's tab is opened.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[role=tablist], .overflow-dropdown")) return;
+  requestAnimationFrame(() => {
+    hf.link.tab = document.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId ?? null;
+    hf.link.write();
+  });
+});
+if (hf.tabs.includes(hf.link.tab)) {
+  const { tab } = hf.link;
+  const open = () => document.documentElement.dataset.ready ? hf.openTab(tab) : setTimeout(open, 50); // the tabs are there then
+  open();
+}
+hf.listen((what) => {
+  if (what === "model") {
+    hf.link.problem = "";
+    adopt();
+  }
+});
 adopt();

@@ -1,3 +1,4 @@
+// The encoded test set by class: hover, click, drag, zoom, fingers and keys.
 const TILES = 20; // of the backdrop, a side
 const CLICK_TOLERANCE = 5; // pixels that a pointer may move in a click
 const MAX_ZOOM = 40;
@@ -6,6 +7,7 @@ const canvas = find("#map canvas");
 const pen = canvas.getContext("2d");
 const decoded = find("#decoded canvas");
 const manifold = find("[data-do=manifold]");
+const layouts = find("[data-do=layout]");
 const layer = document.createElement("canvas"); // backdrop and points, drawn once a view
 const backdrop = document.createElement("canvas");
 const hidden = new Set(); // classes switched off in the legend
@@ -42,17 +44,38 @@ function redraw() {
       brush.globalAlpha = 0.8;
       brush.drawImage(backdrop, left, top, 2 * tiled.reach * scale(), 2 * tiled.reach * scale());
     }
-    brush.globalAlpha = manifold.checked ? 0.45 : 0.6;
-    atlas.draw(brush, [scale(), ...toPixels([0, 0])], Math.min(6, 2 + view.zoom / 2), hidden);
+    brush.globalAlpha = manifold.checked ? 0.45 : 0.7;
+    atlas.draw(brush, [scale(), ...toPixels([0, 0])], Math.min(9, 4 + view.zoom / 2), hidden);
+    brush.globalAlpha = 1;
+    renderNames(brush);
   }
   compose();
+}
+
+// The classes' names at their clusters.
+function renderNames(brush) {
+  const { classes } = hf.state.model;
+  if (classes.length > 15) return; // they would hide the points
+  brush.font = "600 18px system-ui, sans-serif";
+  brush.textAlign = "center";
+  brush.textBaseline = "middle";
+  brush.lineWidth = 4;
+  for (const [label, place] of atlas.names) {
+    if (hidden.has(label)) continue;
+    brush.strokeStyle = "black";
+    brush.fillStyle = "white";
+    const at = toPixels(place);
+    brush.strokeText(classes[label], ...at);
+    brush.fillText(classes[label], ...at);
+  }
 }
 
 function compose() {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.drawImage(layer, 0, 0);
   if (!atlas) return;
-  const [px, py] = toPixels(atlas.project(hf.state.z));
+  drawTruth(pen, toPixels, scale());
+  const [px, py] = toPixels(atlas.place(hf.state.z));
   if (hovered) {
     const [hx, hy] = toPixels(hovered.place);
     if (hovered.nearest >= 0) {
@@ -65,7 +88,7 @@ function compose() {
     }
     hf.ring(pen, hx, hy, 4);
   }
-  hf.ring(pen, px, py, 8);
+  hf.ring(pen, px, py, hf.state.origin === "draw" && hf.state.judged?.spread ? 3 : 8); // ellipses are around it
 }
 
 const askHovered = hf.latest(({ points }) => hf.decodeAll(points, true), ({ images }) => {
@@ -80,15 +103,14 @@ function showImage() {
 function describe() {
   if (!atlas) return;
   const shown = hovered ?? latentHere();
-  const coordinates = shown.place.map((value) => value.toFixed(2)).join(", ");
-  find(".hf-where").textContent = `${hovered ? "Under the pointer" : "Pinned"}: (${coordinates})`;
+  const [x, y] = shown.place.map((value) => hf.number(value, 2));
+  find(".hf-where").textContent = hf.t(hovered ? "map.under" : "map.pinned", { x, y });
   const { classes, item, projected } = hf.state.model;
   const name = shown.nearest < 0 ? null : classes[atlas.labels[shown.nearest]];
-  find(".hf-nearest").textContent =
-    name === null ? "" : hovered && projected ? `The code of a test ${item} of class ${name}` : `The nearest test ${item} is of class ${name}`;
+  find(".hf-nearest").textContent = name === null ? "" : hf.t(hovered && projected ? "map.code" : "map.nearest", { item, name });
 }
 function latentHere() {
-  const place = atlas.project(hf.state.z);
+  const place = atlas.place(hf.state.z);
   return { place, nearest: atlas.nearest(...place, hidden) };
 }
 
@@ -159,7 +181,9 @@ function hover(place) {
 }
 function pin(target) {
   hovered = null;
-  if (target) hf.setZ(target.z, "map");
+  if (!target) return;
+  hf.setZ(target.z, "map");
+  hf.link.pin();
 }
 
 // A mouse hovers, drags the map and clicks; a finger decodes as it goes and pins where it leaves; two fingers zoom.
@@ -206,7 +230,7 @@ frame.addEventListener("keydown", (event) => {
   if (!atlas) return;
   const step = hf.arrows[event.key];
   if (step) {
-    const [x, y] = hovered?.place ?? atlas.project(hf.state.z);
+    const [x, y] = hovered?.place ?? atlas.place(hf.state.z);
     const [px, py] = toPixels([x, y]);
     stepTo([px + 10 * step[0], py - 10 * step[1]], step);
   } else if (event.key === "Enter" && hovered) pin(hovered);
@@ -236,8 +260,8 @@ function renderLegend({ classes }) {
   const colours = hf.colours(classes.length);
   hidden.clear();
   const buttons = classes.map((name, label) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: name, className: "hf-class" });
-    button.style.setProperty("--class-colour", colours[label]);
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "hf-class" });
+    button.append(hf.stamp(label, colours[label], 12), name);
     button.ariaPressed = "true";
     button.addEventListener("click", () => {
       hidden.has(label) ? hidden.delete(label) : hidden.add(label);
@@ -249,32 +273,50 @@ function renderLegend({ classes }) {
   find(".hf-legend").replaceChildren(...buttons);
 }
 
+function explain() {
+  const { hasMap, projected, latentDim, dataset } = hf.state.model;
+  const kind = !hasMap ? "none" : !projected ? "plane" : (atlas?.chosen ?? "directions");
+  find(".hf-map-note").textContent = hf.t(`map.note.${kind}`, { dataset, count: latentDim });
+}
+layouts.addEventListener("change", () => atlas?.choose(layouts.value));
+function adoptLayout() {
+  hovered = tiled = null;
+  view = { x: 0, y: 0, zoom: atlas.reach / atlas.usual }; // a few points far out do not push the others together
+  explain();
+  settle();
+  describe();
+}
+
 async function adopt() {
   const { model } = hf.state;
-  const { hasMap, projected, latentDim, dataset } = model;
   renderLegend(model);
   atlas = hovered = tiled = null;
   tiling += 1;
   view = { x: 0, y: 0, zoom: 1 };
+  manifold.checked = !model.projected; // decoded, a plane explains itself
+  find(".hf-layout").hidden = true;
   find(".hf-where").textContent = find(".hf-nearest").textContent = "";
-  find(".hf-note").textContent = !hasMap
-    ? "This model comes without latent codes, so there is no map of them."
-    : projected
-      ? `The test images of ${dataset} by class. ${latentDim} latents do not fit on a page: this is their projection onto the ` +
-        "two principal directions. A place on it has no single latent point, so it decodes to the nearest image's code."
-      : `The test images of ${dataset} by class, each where the model's two latents put it. Any place can be decoded.`;
+  resetTruth();
+  explain();
   redraw();
   showImage();
   const fetched = await hf.atlas(model, server);
   if (model !== hf.state.model || !fetched) return;
   atlas = fetched;
-  view.zoom = atlas.reach / atlas.usual; // a few points far out do not push the others together
-  redraw();
-  describe();
-  tile();
+  const names = Object.keys(atlas.layouts);
+  layouts.replaceChildren(...names.map((name) => new Option(hf.t(`map.layout.${name}`), name, false, name === atlas.chosen)));
+  find(".hf-layout").hidden = names.length < 2;
+  adoptLayout();
 }
+decoded.ariaLabel = hf.t("decoded.title");
+hf.offerSaving(find("#decoded"), "decoded");
 hf.listen((what) => {
   if (what === "model") return adopt();
+  if (what === "layout" && atlas) return adoptLayout();
+  if (what === "judged") {
+    askTruth();
+    compose();
+  }
   if (what === "z") {
     describe();
     compose();

@@ -1,11 +1,39 @@
-// The encoded test set: fetched once a model, projected onto its principal axes, drawn by class.
-// A colour for each of `count` classes: ten well-known ones, or evenly spaced hues if there are more classes.
+// The encoded test set: fetched once a model, laid out in a plane, drawn by class.
+// A colour for each of `count` classes: ten that colour-blind people can tell apart (Petroff 2021, arXiv 2107.02270), or
+// evenly spaced hues if there are more classes.
 window.hfvae.colours ??= (count) => {
-  const ten = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
+  const ten = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"];
   return count <= ten.length ? ten.slice(0, count) : Array.from({ length: count }, (_, i) => `hsl(${(360 * i) / count} 70% 50%)`);
+};
+// A mark for each class besides its colour, as lines to fill in a square from -1 to 1.
+window.hfvae.marks ??= [
+  (pen) => pen.arc(0, 0, 1, 0, 2 * Math.PI),
+  (pen) => pen.rect(-0.9, -0.9, 1.8, 1.8),
+  (pen) => [[0, -1], [1, 0.8], [-1, 0.8]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
+  (pen) => [[0, 1], [1, -0.8], [-1, -0.8]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
+  (pen) => [[0, -1.1], [1.1, 0], [0, 1.1], [-1.1, 0]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
+  (pen) => [[-0.35, -1, 0.7, 2], [-1, -0.35, 2, 0.7]].forEach((bar) => pen.rect(...bar)),
+  (pen) => [[-1, -1], [-0.3, 0], [-1, 1], [1, 1], [0.3, 0], [1, -1]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
+  (pen) => pen.rect(-1.1, -0.5, 2.2, 1),
+  (pen) => pen.rect(-0.5, -1.1, 1, 2.2),
+  (pen) => [[-1, -1], [1, -1], [-1, 1]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
+];
+// A class's mark in its colour, `size` pixels wide.
+window.hfvae.stamp ??= (label, colour, size) => {
+  const { marks } = window.hfvae;
+  const canvas = Object.assign(document.createElement("canvas"), { width: size + 2, height: size + 2 });
+  const pen = canvas.getContext("2d");
+  pen.translate(canvas.width / 2, canvas.height / 2);
+  pen.scale(size / 2, size / 2);
+  pen.fillStyle = colour;
+  pen.beginPath();
+  marks[label % marks.length](pen);
+  pen.fill();
+  return canvas;
 };
 window.hfvae.atlas ??= (() => {
   const hf = window.hfvae;
+  const NEAREST = 10; // codes whose places a new point's place is the mean of
   const known = new Map(); // model name -> promise of its atlas
   return (model, server) => {
     if (!model.hasMap) return Promise.resolve(null);
@@ -31,17 +59,58 @@ window.hfvae.atlas ??= (() => {
     const direction = (axis) => Float32Array.from(centre, (_, i) => directions[spread.length * i + axis]);
     const axes = Array.from(spread, (_, axis) => direction(axis));
     const along = (axis, z) => axes[axis].reduce((sum, part, i) => sum + (z[i] - centre[i]) * part, 0);
-    const points = new Float32Array(2 * labels.length);
-    for (let i = 0; i < labels.length; i++) for (const axis of [0, 1]) points[2 * i + axis] = along(axis, code(i));
-    const fromMiddle = (_, i) => Math.max(Math.abs(points[2 * i]), Math.abs(points[2 * i + 1]));
-    const distances = Float32Array.from(labels, fromMiddle).sort();
 
-    return {
-      labels, colours, points, axes, spread, code, along,
-      reach: distances.at(-1), // the largest distance of a point from the middle
-      usual: distances[Math.floor(0.99 * (distances.length - 1))], // and that of nearly all points
-      project: (z) => [along(0, z), along(1, z)],
+    // Where the codes are in the plane, and how far they reach.
+    function layout(points, place) {
+      const fromMiddle = (_, i) => Math.max(Math.abs(points[2 * i]), Math.abs(points[2 * i + 1]));
+      const distances = Float32Array.from(labels, fromMiddle).sort();
+      const middle = (label) => [0, 1].map((axis) => {
+        const values = Array.from(labels.keys()).filter((i) => labels[i] === label).map((i) => points[2 * i + axis]);
+        return values.sort((a, b) => a - b)[values.length >> 1];
+      });
+      return {
+        points, place,
+        names: [...new Set(labels)].map((label) => [label, middle(label)]), // a class's name stands at its median
+        reach: distances.at(-1), // the largest distance of a point from the middle
+        usual: distances[Math.floor(0.99 * (distances.length - 1))], // and that of nearly all points
+      };
+    }
+    function projected() {
+      const points = new Float32Array(2 * labels.length);
+      for (let i = 0; i < labels.length; i++) for (const axis of [0, 1]) points[2 * i + axis] = along(axis, code(i));
+      return layout(points, (z) => [along(0, z), along(1, z)]);
+    }
+    // The mean of the places of the nearest codes, weighted by the inverse of their squared distances.
+    function amongNeighbours(places) {
+      return layout(places, (z) => {
+        const best = []; // [distance, index], the nearest first
+        for (let i = 0; i < labels.length; i++) {
+          let distance = 0;
+          const limit = best[NEAREST - 1]?.[0] ?? Infinity;
+          for (let j = dim * i, k = 0; k < dim && distance < limit; k++) distance += (codes[j + k] - z[k]) ** 2;
+          if (distance >= limit) continue;
+          best.splice(best.findIndex(([other]) => other > distance) >>> 0, 0, [distance, i]);
+          best.length = Math.min(best.length, NEAREST);
+        }
+        const weights = best.map(([distance]) => 1 / (distance + 1e-9));
+        const all = weights.reduce((sum, weight) => sum + weight);
+        return [0, 1].map((axis) => best.reduce((sum, [, i], n) => sum + weights[n] * places[2 * i + axis], 0) / all);
+      });
+    }
+    const layouts = {};
+    if (answer.places) layouts.neighbours = amongNeighbours(float16(hf.bytes(answer.places).buffer));
+    layouts.directions = projected();
+
+    const atlas = {
+      labels, colours, axes, spread, code, along, layouts,
+      ...Object.values(layouts)[0],
+      chosen: Object.keys(layouts)[0],
+      choose(name) {
+        Object.assign(atlas, layouts[name], { chosen: name });
+        hf.notify("layout");
+      },
       nearest(x, y, hidden) {
+        const { points } = atlas;
         let best = -1;
         let least = Infinity;
         for (let i = 0; i < labels.length; i++) {
@@ -54,18 +123,26 @@ window.hfvae.atlas ??= (() => {
       backdrop(side, scale, size) {
         const layer = Object.assign(document.createElement("canvas"), { width: side, height: side });
         const brush = layer.getContext("2d");
-        brush.globalAlpha = 0.3;
-        this.draw(brush, [scale, side / 2, side / 2], size);
+        brush.globalAlpha = 0.4;
+        atlas.draw(brush, [scale, side / 2, side / 2], size);
         return layer;
       },
       // Draw the points; [scale, x of 0, y of 0] leads from map coordinates to pixels.
       draw(context, [scale, x0, y0], size, hidden) {
+        const { points } = atlas;
+        const stamps = size >= 4 ? colours.map((colour, label) => hf.stamp(label, colour, Math.round(size))) : null;
         for (let i = 0; i < labels.length; i++) {
-          if (hidden?.has(labels[i])) continue;
-          context.fillStyle = colours[labels[i]];
-          context.fillRect(x0 + scale * points[2 * i] - size / 2, y0 - scale * points[2 * i + 1] - size / 2, size, size);
+          const label = labels[i];
+          if (hidden?.has(label)) continue;
+          const [x, y] = [x0 + scale * points[2 * i], y0 - scale * points[2 * i + 1]];
+          if (stamps) context.drawImage(stamps[label], Math.round(x - stamps[label].width / 2), Math.round(y - stamps[label].width / 2));
+          else {
+            context.fillStyle = colours[label];
+            context.fillRect(x - size / 2, y - size / 2, size, size);
+          }
         }
       },
     };
+    return atlas;
   }
 })();

@@ -4,7 +4,7 @@ window.hfvae ??= (() => {
   const FAST_ANSWER = 40; // milliseconds: after a server's slower answer the next request waits,
   const BACKOFF = 3; // for this multiple of the excess,
   const MAX_BACKOFF = 1000; // but not longer than this
-  const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i; // Number() alone also takes "", "0x10" and "Infinity"
+  const SLOW = 150; // milliseconds after which the page shows that a picture is on its way
   const listeners = new Set();
   const state = {
     models: [],
@@ -15,9 +15,10 @@ window.hfvae ??= (() => {
     image: null, // its image, 784 grey levels, as soon as it is decoded
     exact: false, // whether the image is of z, and not of a point that z just left
     decode: null, // the model's decoder in this page, if it has one (decoder.js)
-    ends: { a: null, b: null }, // of the morph: {z, image}
+    ends: { a: null, b: null, c: null }, // points that were kept: {z, image}
     temperature: 1,
-    linkProblem: "", // what is wrong with the link that led here
+    ink: () => null, // what is on the pad, base64 of its grey levels; the Draw tab sets it
+    judged: null, // Python's answer about the drawing on the pad, while the latent point is that of the drawing
   };
   let python = null; // the server functions that all widgets have
   let askImage;
@@ -29,9 +30,10 @@ window.hfvae ??= (() => {
 
   // Called by every widget; the first call starts the page.
   function init(models, server, element) {
+    hf.translate(element);
     element.addEventListener("click", (event) => {
       const { keep, open } = event.target.closest("[data-keep], [data-open]")?.dataset ?? {};
-      if (keep) hf.keep(keep);
+      if (keep) hf.keep(keep, event.target.closest("[data-keep]"));
       if (open) hf.openTab(open);
     });
     if (python) return;
@@ -41,24 +43,31 @@ window.hfvae ??= (() => {
     askImage = latest(({ points }) => decodeAll(points, true), ({ images }, { points }) => {
       if (images && !state.exact) show(images[0], points[0] === state.z);
     });
-    fromLink();
+    hf.link.read();
     adoptDecoder();
     decodeCurrent();
   }
 
-  function setModel(name) {
+  function setModel(name, z = null, from = null) {
     const model = state.models.find((candidate) => candidate.name === name);
-    if (!model || model === state.model) return;
-    Object.assign(state, { model, origin: null, image: null, exact: false, decode: null, ends: { a: null, b: null } });
-    state.z = state.anchor = origin();
-    adoptDecoder();
-    notify("model");
+    if (!model || (model === state.model && !z)) return;
+    const changed = model !== state.model;
+    if (changed) {
+      Object.assign(state, { model, image: null, exact: false, decode: null, ends: { a: null, b: null, c: null }, judged: null });
+      hf.moves.clear();
+    }
+    state.z = state.anchor = z ?? origin();
+    state.origin = from;
+    state.exact = false;
+    if (changed) adoptDecoder();
+    notify(changed ? "model" : "z");
     decodeCurrent();
-    writeLink();
+    hf.link.write();
   }
 
   // Move the latent point; `origin` says which tab does, `image` is the point's image, if the caller has it.
   function setZ(z, origin, image = null) {
+    hf.moves.note(origin);
     state.z = Array.from(z);
     state.origin = origin;
     if (origin !== "sliders" && origin !== "morph") state.anchor = state.z;
@@ -66,7 +75,7 @@ window.hfvae ??= (() => {
     notify("z");
     if (image) show(image, true);
     else decodeCurrent();
-    writeLink();
+    hf.link.write();
   }
 
   const decodeCurrent = () => askImage({ model: state.model.name, points: [state.z] });
@@ -107,15 +116,15 @@ window.hfvae ??= (() => {
         say(answer.error);
         return { answer, took: performance.now() - asked };
       }
-      say(answer ? answer.error : "The server did not answer; trying again…");
+      say(answer ? answer.error : hf.t("server.silent"));
       await sleep(pause * (0.5 + Math.random()));
     }
   }
 
   // At most one request is under way; of those that come meanwhile only the latest is sent, so the last request of all is
-  // always answered. A request may be a function, which is called when it is sent. Answers about another model than the
-  // current one are dropped.
-  function latest(call, show) {
+  // always answered. A request may be a function, which is called when it is sent. Answers that are no longer `wanted`,
+  // by default those about another model than the current one, are dropped.
+  function latest(call, show, wanted = (request) => request.model === state.model.name) {
     let busy = false;
     let waiting = null;
     return async (request) => {
@@ -126,13 +135,13 @@ window.hfvae ??= (() => {
       let current = null;
       while (waiting) {
         const { answer, took } = await retry(call, () => {
-          if (!waiting) return current.model === state.model.name ? current : null;
+          if (!waiting) return wanted(current) ? current : null;
           current = typeof waiting === "function" ? waiting() : waiting;
           waiting = null;
           return current;
         });
         if (!answer) continue;
-        if (!answer.error && current.model === state.model.name) show(answer, current);
+        if (!answer.error && wanted(current)) show(answer, current);
         if (took > FAST_ANSWER && !answer.local) await sleep(Math.min(BACKOFF * (took - FAST_ANSWER), MAX_BACKOFF));
       }
       busy = false;
@@ -140,25 +149,45 @@ window.hfvae ??= (() => {
     };
   }
 
-  // <html data-pending> has the number of pending requests, for browser automation.
+  // <html data-pending> has the number of pending requests, for browser automation; <html data-slow> is there as soon as
+  // one has been pending for long, and shows a quiet mark (style.css).
+  let slow = null;
   function count(change) {
     const { dataset } = document.documentElement;
     const pending = Number(dataset.pending ?? 0) + change;
-    if (pending) dataset.pending = pending;
-    else delete dataset.pending;
+    if (pending) {
+      dataset.pending = pending;
+      slow ??= setTimeout(() => (dataset.slow = "true"), SLOW);
+    } else {
+      delete dataset.pending;
+      delete dataset.slow;
+      clearTimeout(slow);
+      slow = null;
+    }
   }
 
   // Draws from the prior, {points, images}: `seed` names the base noise and `temperature` scales it. Where the prior is
-  // N(0, I) the page draws itself, else Python does.
-  async function draws(call, count, seed, temperature) {
+  // N(0, I), or `standard` asks for it, the page draws itself, else Python does.
+  async function draws(call, count, seed, temperature, standard = false) {
     const { model } = state;
-    if (model.drawsInBrowser) {
-      const normal = generator(seed);
-      const point = () => Array.from({ length: model.latentDim }, () => temperature * normal());
+    if (model.drawsInBrowser || standard) {
+      const next = generator(seed);
+      const point = () => Array.from({ length: model.latentDim }, () => temperature * next());
       return { points: Array.from({ length: count }, point) };
     }
     const answer = await call({ model: model.name, count, seed, temperature: model.tempered ? temperature : 1 });
     return answer?.images ? { points: answer.z, images: unpackImages(answer.images) } : answer;
+  }
+  // `count` standard normal numbers.
+  const normal = (seed, count) => {
+    const next = generator(seed);
+    return Array.from({ length: count }, next);
+  };
+  // Draws of one class, {points, images}, by Python.
+  async function classDraws(call, count, seed, temperature) {
+    const { model } = state;
+    const answer = await call({ model: model.name, count, seed, temperature: model.tempered ? temperature : 1 });
+    return answer?.images !== undefined ? { points: answer.z, images: unpackImages(answer.images) } : answer;
   }
   const newSeed = () => Math.floor(Math.random() * 2 ** 48);
 
@@ -172,38 +201,6 @@ window.hfvae ??= (() => {
       return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
     };
     return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-  }
-
-  // The link carries model and latent point.
-  function fromLink() {
-    const query = new URLSearchParams(location.search);
-    const named = query.get("model");
-    const model = state.models.find((candidate) => candidate.name === named);
-    if (model) state.model = model;
-    else if (named) state.linkProblem = `The link asks for ${named}, which is not on show here.`;
-    state.z = state.anchor = origin();
-    const words = query.get("z")?.split(",");
-    if (!words || (named && !model)) return;
-    const numbers = words.map(Number);
-    const known = words.every((word) => NUMBER.test(word)) && numbers.every((value) => Math.abs(value) <= 1000);
-    if (known && numbers.length === state.z.length) {
-      state.z = state.anchor = numbers;
-      state.origin = "link";
-    } else {
-      const { name } = state.model;
-      state.linkProblem = `The link's latent point does not fit ${name}: it needs ${state.z.length} numbers up to 1000.`;
-    }
-  }
-  function link() {
-    const url = new URL(location.href);
-    url.searchParams.set("model", state.model.name);
-    url.searchParams.set("z", state.z.map((value) => Number(value.toFixed(3))).join(","));
-    return url.href;
-  }
-  let linkDue = null;
-  function writeLink() {
-    clearTimeout(linkDue);
-    linkDue = setTimeout(() => history.replaceState(history.state, "", link()), 300); // browsers limit how often
   }
 
   function say(text) {
@@ -220,23 +217,35 @@ window.hfvae ??= (() => {
   }
 
   const hf = {
-    state, init, setModel, setZ, decodeAll, retry, latest, link, say, bytes, unpackImages, grey, draws, newSeed,
+    state, init, setModel, setZ, decodeAll, retry, latest, say, bytes, unpackImages, grey, draws, classDraws, normal, newSeed, origin, notify,
 
-    // Every widget is notified of every change: "model", "z", "image", "ends" or "temperature".
+    // Every widget is notified of every change: "model", "z", "image", "ends", "temperature" or "judged".
     listen: (listener) => listeners.add(listener),
 
-    keep(end) {
+    keep(end, button) {
       if (!state.exact) return;
       state.ends[end] = { z: state.z, image: state.image };
+      hf.link.pin();
+      hf.confirm(button, hf.t("kept", { end: end.toUpperCase() }));
       notify("ends");
+    },
+    setJudged(answer) {
+      state.judged = answer;
+      notify("judged");
     },
     setTemperature(value) {
       state.temperature = value;
       notify("temperature");
     },
+    // Open a tab, which may be in the menu of those that did not fit; whether it was there.
     openTab(name) {
-      [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name)?.click();
+      const shown = document.querySelectorAll("[role=tab]").length;
+      const more = document.querySelectorAll(".overflow-dropdown button");
+      const button = document.getElementById(`${name}-tab-button`) ?? more[hf.tabs.indexOf(name) - shown];
+      button?.click();
+      return Boolean(button);
     },
+    tabs: ["draw", "sliders", "map", "compare"],
     arrows: { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] },
 
     base64(values) {
@@ -244,48 +253,22 @@ window.hfvae ??= (() => {
       for (let i = 0; i < values.length; i += 0x8000) text += String.fromCharCode(...values.subarray(i, i + 0x8000));
       return btoa(text);
     },
-
-    // A 28x28 image, white ink on black; null leaves the canvas empty.
-    paint(canvas, pixels) {
-      const context = canvas.getContext("2d");
-      if (!pixels) return context.clearRect(0, 0, 28, 28);
-      const image = context.createImageData(28, 28);
-      for (let i = 0; i < 784; i++) {
-        image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = pixels[i];
-        image.data[4 * i + 3] = 255;
-      }
-      context.putImageData(image, 0, 0);
+    // Say on a button, for a moment, that it has done something.
+    confirm(button, text) {
+      if (!button || button.dataset.label) return;
+      const label = button.querySelector("span") ?? button;
+      button.dataset.label = label.textContent;
+      label.textContent = text;
+      hf.announce(text);
+      setTimeout(() => {
+        label.textContent = button.dataset.label;
+        delete button.dataset.label;
+      }, 1500);
     },
-    // A row of images, each a button if `pick(i)` is given.
-    renderStrip(container, images, title, pick) {
-      while (container.children.length > images.length) container.lastChild.remove();
-      while (container.children.length < images.length) {
-        const cell = document.createElement(pick ? "button" : "span");
-        const i = container.children.length;
-        cell.className = "hf-cell";
-        if (pick) Object.assign(cell, { type: "button", onclick: () => pick(i) });
-        cell.append(Object.assign(document.createElement("canvas"), { width: 28, height: 28 }));
-        container.append(cell);
-      }
-      images.forEach((image, i) => {
-        const cell = container.children[i];
-        cell.ariaLabel = cell.title = title(i);
-        hf.paint(cell.firstChild, image);
-      });
-    },
-    // The position of an event on a canvas, in the canvas's own pixels.
-    eventPosition(canvas, event) {
-      const box = canvas.getBoundingClientRect();
-      return [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
-    },
-    ring(context, x, y, radius) {
-      for (const [width, colour] of [[5, "black"], [2.5, "white"]]) {
-        context.lineWidth = width;
-        context.strokeStyle = colour;
-        context.beginPath();
-        context.arc(x, y, radius, 0, 2 * Math.PI);
-        context.stroke();
-      }
+    // For screen readers.
+    announce(text) {
+      const region = document.querySelector("#announcements");
+      if (region) region.textContent = text;
     },
   };
   return hf;

@@ -1,30 +1,50 @@
-const STEPS = 9;
+// From one kept point to another, and arithmetic with three of them.
+const STEPS = 9; // pictures of the film
+const PATH_STEPS = 25; // points of a path that Python computes
 const SECONDS = 3; // from A to B and back
 const scrubber = find("#scrubber");
 const film = find("#film");
 const play = find("[data-do=play]");
-const spherical = find("[data-do=spherical]");
+const kind = find("[data-do=path]");
 let playing = false;
+let basePath = null; // points of the path through the prior's base space
 
 const norm = (z) => Math.sqrt(z.reduce((sum, value) => sum + value * value, 0));
+const line = (a, b, t) => a.map((value, i) => value + t * (b[i] - value));
 // As hfvae.inference.slerp: on the circle where there is one, else on the line.
-function between(a, b, t) {
-  const line = () => a.map((value, i) => value + t * (b[i] - value));
+function circle(a, b, t) {
   const [lengthA, lengthB] = [norm(a), norm(b)];
   const cosine = a.reduce((sum, value, i) => sum + value * b[i], 0) / (lengthA * lengthB);
   const angle = Math.acos(Math.max(-1, Math.min(1, cosine)));
-  if (!spherical.checked || !(Math.sin(angle) > 1e-4)) return line();
+  if (!(Math.sin(angle) > 1e-4)) return line(a, b, t);
   const length = lengthA + t * (lengthB - lengthA);
   const [shareA, shareB] = [(1 - t) * angle, t * angle].map((part) => (length * Math.sin(part)) / Math.sin(angle));
   return a.map((value, i) => (shareA * value) / lengthA + (shareB * b[i]) / lengthB);
 }
-const at = (t) => between(hf.state.ends.a.z, hf.state.ends.b.z, t);
+// The point a share t of the way from A to B.
+function at(t) {
+  const { a, b } = hf.state.ends;
+  if (kind.value === "circle") return circle(a.z, b.z, t);
+  if (kind.value === "line" || !basePath) return line(a.z, b.z, t);
+  const reached = t * (basePath.length - 1);
+  const before = Math.min(Math.floor(reached), basePath.length - 2);
+  return line(basePath[before], basePath[before + 1], reached - before);
+}
 
+const askPath = hf.latest(
+  (request) => server.base_path(request),
+  ({ z }, { a }) => {
+    if (a !== hf.state.ends.a?.z) return; // another A meanwhile
+    basePath = z;
+    show();
+  },
+);
 const renderFilm = hf.latest(
   ({ points }) => hf.decodeAll(points),
   ({ images }) => {
     if (!images || !hf.state.ends.b) return;
-    hf.renderStrip(film, images, (i) => `${Math.round((100 * i) / (STEPS - 1))} % of the way`, (i) => go(i / (STEPS - 1)));
+    const title = (i) => hf.t("morph.step", { share: Math.round((100 * i) / (STEPS - 1)) });
+    hf.renderStrip(film, images, title, (i) => go(i / (STEPS - 1)));
   },
 );
 
@@ -34,34 +54,41 @@ function go(t) {
 }
 function stop() {
   playing = false;
-  play.textContent = "Play";
+  play.textContent = hf.t("morph.play");
 }
 function show() {
-  const { a, b } = hf.state.ends;
+  const { a, b, c } = hf.state.ends;
   stop();
-  hf.paint(find("[data-keep=a] canvas"), a?.image);
-  hf.paint(find("[data-keep=b] canvas"), b?.image);
-  for (const control of [scrubber, play, spherical, find("[data-do=gif]")]) control.disabled = !a || !b;
-  find(".hf-hint-morph").textContent =
-    a && b
-      ? "A and B take the present point when pressed."
-      : `Press ${a ? "B" : "A"} to keep the present point; then draw or pick another and press ${a ? "B" : "A, then B"}. Every tab moves along.`;
+  for (const end of ["a", "b", "c"]) hf.paint(find(`[data-keep=${end}] canvas`), hf.state.ends[end]?.image);
+  for (const control of [scrubber, play, kind, find("[data-do=gif]")]) control.disabled = !a || !b;
+  find("[data-do=arithmetic]").disabled = !a || !b || !c;
+  find(".hf-hint-morph").textContent = hf.t(a && b ? "morph.hint" : a ? "morph.hint.b" : b ? "morph.hint.a" : "morph.hint.both");
   if (!a || !b) return film.replaceChildren();
   renderFilm({ model: hf.state.model.name, points: Array.from({ length: STEPS }, (_, i) => at(i / (STEPS - 1))) });
+}
+// The ends have changed, or the kind of path.
+function renew() {
+  const { a, b } = hf.state.ends;
+  basePath = null;
+  show();
+  if (a && b && kind.value === "base") askPath({ model: hf.state.model.name, a: a.z, b: b.z, steps: PATH_STEPS });
+}
+function adopt() {
+  kind.value = "line";
+  kind.querySelector("[value=base]").hidden = !hf.state.model.basePath;
+  scrubber.value = 0;
+  renew();
 }
 
 scrubber.addEventListener("input", () => {
   stop();
   go(Number(scrubber.value));
 });
-spherical.addEventListener("change", () => {
-  show();
-  go(Number(scrubber.value));
-});
+kind.addEventListener("change", renew);
 play.addEventListener("click", () => {
   if (playing) return stop();
   playing = true;
-  play.textContent = "Pause";
+  play.textContent = hf.t("morph.pause");
   const began = performance.now() - scrubber.value * 500 * SECONDS;
   const frame = (now) => {
     if (!playing) return;
@@ -72,16 +99,19 @@ play.addEventListener("click", () => {
   requestAnimationFrame(frame);
 });
 const download = hf.latest(server.animation, ({ gif }, { model }) => {
-  const url = URL.createObjectURL(new Blob([hf.bytes(gif)], { type: "image/gif" }));
-  Object.assign(document.createElement("a"), { href: url, download: `${model.replaceAll("/", "-")}-morph.gif` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  hf.saveAs(hf.bytes(gif), "image/gif", `${model.replaceAll("/", "-")}-morph.gif`);
 });
 find("[data-do=gif]").addEventListener("click", () => {
-  const { model, ends } = hf.state;
-  download({ model: model.name, a: ends.a.z, b: ends.b.z, spherical: spherical.checked });
+  const points = Array.from({ length: PATH_STEPS }, (_, i) => at(i / (PATH_STEPS - 1)));
+  download({ model: hf.state.model.name, z: points });
+});
+find("[data-do=arithmetic]").addEventListener("click", () => {
+  const { a, b, c } = hf.state.ends;
+  hf.setZ(a.z.map((value, i) => value - b.z[i] + c.z[i]), "arithmetic");
 });
 hf.listen((what) => {
-  if (what === "ends" || what === "model") show();
+  if (what === "ends") renew();
+  else if (what === "model") adopt();
   else if (what === "z" && hf.state.origin !== "morph") stop();
 });
-show();
+adopt();

@@ -1,4 +1,4 @@
-"""The path from one latent point to another as an animated GIF."""
+"""A path through latent space as an animated GIF."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import base64
 import io
 from typing import Any
 
-import torch
 from PIL import Image
 
-from ...inference import generate, slerp
+from ...inference import generate
 from .. import serialization
 from ..registry import ModelRegistry
 
-STEPS = 24
-"""Images from A to B; the animation then goes back."""
+MAX_STEPS = 64
 SCALE = 8
 """Screen pixels for each pixel of an image."""
 MILLISECONDS = 60
@@ -22,12 +20,9 @@ MILLISECONDS = 60
 
 
 def animation(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, Any]:
-    """{model, a, b: latent points, spherical: bool} -> {gif: base64}: from A to B and back, in an endless loop."""
+    """{model, z: a list of latent points} -> {gif: base64}: through them and back, in an endless loop."""
     model = registry.find(request.get("model"))
-    a, b = (serialization.parse_latent(request.get(end), end, model.vae.latent_dim) for end in ("a", "b"))
-    t = torch.linspace(0, 1, STEPS).unsqueeze(1)
-    spherical = serialization.parse_bool(request.get("spherical"), "spherical")
-    z = slerp(a, b, t) if spherical else torch.lerp(a, b, t)
+    z = serialization.parse_latents(request.get("z"), "z", model.vae.latent_dim, MAX_STEPS)
     with registry.limiter:
         images = generate(model.vae, z=z.to(model.vae.dtype))
     grey = serialization.grey_levels(images[:, 0])
