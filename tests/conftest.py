@@ -68,6 +68,21 @@ def make_vae(request: pytest.FixtureRequest) -> Callable[..., VAE]:
 
 
 @pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Starts apps that show the models in these folders, and stops them at the end, whatever happened."""
+    apps: list[App] = []
+
+    def started(*folders: Path) -> App:
+        models = [part for folder in folders for part in ("--model", str(folder))]
+        apps.append(App(tmp_path / f"log{len(apps)}", *models))
+        return apps[-1]
+
+    yield started
+    for app in apps:
+        app.stop()
+
+
+@pytest.fixture
 def vae(make_vae: Callable[..., VAE]) -> VAE:
     return make_vae().eval()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_the_decoded_backdrop(person: Person, model: str) -> None:
     assert person.settled("#map") == bare
 
 
-def test_neighbours_or_principal_directions(browser: Any, tmp_path: Path) -> None:
+def test_neighbours_or_principal_directions(browser: Any, serve: Callable[..., App], tmp_path: Path) -> None:
     vae = DenseVAE(hidden_features=(32,), latent_dim=5)
     vae.save_pretrained(tmp_path / "clusters")
     labels = torch.arange(200) % 10
@@ -115,8 +116,7 @@ def test_neighbours_or_principal_directions(browser: Any, tmp_path: Path) -> Non
     places = neighbour_embedding(codes)
     assert places is not None
     hub.write_latents(tmp_path / "clusters", hub.Latents(codes, labels, None, places))
-    app = App(tmp_path / "log", "--model", str(tmp_path / "clusters"))
-    person = Person(browser.new_context().new_page(), app.url)
+    person = Person(browser.new_context().new_page(), serve(tmp_path / "clusters").url)
     person.open_map()
     layout = person.page.locator("[data-do=layout]")
     assert layout.input_value() == "neighbours"
@@ -133,7 +133,6 @@ def test_neighbours_or_principal_directions(browser: Any, tmp_path: Path) -> Non
     person.wait_for_change("#map", neighbours)
     assert "principal directions" in person.page.locator(".hf-map-note").inner_text()
     person.page.context.close()
-    app.stop()
 
 
 def test_the_exact_posterior_beside_the_encoders(person: Person) -> None:

@@ -170,7 +170,7 @@ BUILDS: dict[str, Callable[[], VAE]] = {
 
 
 @pytest.mark.parametrize("simd", [True, False], ids=["SIMD", "plain"])
-def test_every_kind_of_decoder_in_the_page(browser: Any, tmp_path: Path, simd: bool) -> None:
+def test_every_kind_of_decoder_in_the_page(browser: Any, serve: Callable[..., App], tmp_path: Path, simd: bool) -> None:
     vaes = {}
     for name, build in BUILDS.items():
         vae = build()
@@ -178,7 +178,7 @@ def test_every_kind_of_decoder_in_the_page(browser: Any, tmp_path: Path, simd: b
             torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5 if weight.ndim > 1 else 0.1)
         vae.save_pretrained(tmp_path / name.replace(" ", "-"))
         vaes[name.replace(" ", "-")] = vae
-    app = App(tmp_path / "log", *(part for name in vaes for part in ("--model", str(tmp_path / name))))
+    app = serve(*(tmp_path / name for name in vaes))
     page = browser.new_context().new_page()
     if not simd:
         page.add_init_script(
@@ -196,7 +196,6 @@ def test_every_kind_of_decoder_in_the_page(browser: Any, tmp_path: Path, simd: b
         person.choose(name)
         assert error_in_page(person, vae) < 1e-3, name
     page.context.close()
-    app.stop()
 
 
 def test_python_decodes_where_the_page_cannot(app: App, browser: Any, vaes: dict[str, VAE]) -> None:
@@ -310,13 +309,12 @@ def test_the_point_for_programs(person: Person) -> None:
     assert alike((image.flatten() * 255).round().int().tolist(), person.settled("#generated"))
 
 
-def test_a_learned_prior_beside_the_standard_one(browser: Any, tmp_path: Path) -> None:
+def test_a_learned_prior_beside_the_standard_one(browser: Any, serve: Callable[..., App], tmp_path: Path) -> None:
     vae = DenseVAE(hidden_features=(32,), latent_dim=3, prior_type="Flow", prior_options={"blocks": 2, "features": 8})
     for weight in vae.prior_module.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     vae.save_pretrained(tmp_path / "flow")
-    app = App(tmp_path / "log", "--model", str(tmp_path / "flow"))
-    person = Person(browser.new_context().new_page(), app.url)
+    person = Person(browser.new_context().new_page(), serve(tmp_path / "flow").url)
     person.open("Sliders")
     cells = person.page.locator("#prior .hf-cell")
     cells.nth(23).wait_for()
@@ -339,4 +337,3 @@ def test_a_learned_prior_beside_the_standard_one(browser: Any, tmp_path: Path) -
         noise = to_noise(vae.prior, torch.tensor(ends)).mean(0)
         assert person.z == pytest.approx(from_noise(vae.prior, noise).tolist(), abs=1e-3)
     person.page.context.close()
-    app.stop()

@@ -1,4 +1,4 @@
-"""Make README's screenshots: each tab, wide and on a phone, light and dark.
+"""Make README's pictures: each tab, wide and on a phone, light and dark, and a short GIF of a drawing.
 
     python tests/tools/screenshots.py FOLDER
 
@@ -7,12 +7,15 @@ MNIST is hidden from the app, so that none of its images gets into a picture.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import paths  # noqa: F401
+from PIL import Image
 from support import App, open_browser
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}
@@ -22,6 +25,42 @@ STROKE = [(90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (8
 def shoot(page: Any, path: Path) -> None:
     page.wait_for_timeout(2500)
     page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)  # a third of the bytes
+
+
+def visit(browser: Any, url: str, size: dict[str, int], phone: bool = False) -> Any:
+    """A page that shows nothing by itself."""
+    context = browser.new_context(viewport=size, is_mobile=phone, has_touch=phone, reduced_motion="reduce")
+    page = context.new_page()
+    page.add_init_script("localStorage.setItem('hfvae-tour', 'closed')")
+    page.goto(url)
+    page.wait_for_function("document.documentElement.dataset.ready")
+    return page
+
+
+def film(browser: Any, url: str, path: Path) -> None:
+    """A three is drawn, and the images follow."""
+    page = visit(browser, url, {"width": 1240, "height": 560})
+    box = page.locator("#pad canvas").bounding_box()
+    frames = []
+
+    def take() -> None:
+        picture = Image.open(io.BytesIO(page.screenshot(clip={"x": 0, "y": 0, "width": 1240, "height": 480})))
+        frames.append(picture.convert("RGB").resize((775, 300), Image.Resampling.LANCZOS).quantize(64))
+
+    take()
+    page.mouse.move(box["x"] + STROKE[0][0], box["y"] + STROKE[0][1])
+    page.mouse.down()
+    for (x, y), (to_x, to_y) in pairwise(STROKE):
+        for step in range(1, 5):
+            page.mouse.move(box["x"] + x + step * (to_x - x) / 4, box["y"] + y + step * (to_y - y) / 4)
+            page.wait_for_timeout(120)
+            take()
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    take()
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[90] * (len(frames) - 1) + [2000], loop=0)
+    page.context.close()
 
 
 def main(folder: Path) -> None:
@@ -30,16 +69,14 @@ def main(folder: Path) -> None:
         app = App(Path(empty) / "log", HFVAE_DATA_DIR=empty)
         for screen, size in SCREENS.items():
             for theme in ("light", "dark"):
-                context = browser.new_context(viewport=size, is_mobile=screen == "phone", has_touch=screen == "phone")
-                page = context.new_page()
-                page.goto(f"{app.url}?__theme={theme}&model=mnist-{'conv-32d' if theme == 'light' else 'dense-2d'}")
-                page.wait_for_function("document.documentElement.dataset.ready")
-
+                model = "mnist-conv-32d" if theme == "light" else "mnist-dense-2d"
+                page = visit(browser, f"{app.url}?__theme={theme}&model={model}", size, screen == "phone")
                 box = page.locator("#pad canvas").bounding_box()
-                page.mouse.move(box["x"] + STROKE[0][0], box["y"] + STROKE[0][1])
+                scale = box["width"] / 280
+                page.mouse.move(box["x"] + scale * STROKE[0][0], box["y"] + scale * STROKE[0][1])
                 page.mouse.down()
                 for x, y in STROKE[1:]:
-                    page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+                    page.mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=4)
                 page.mouse.up()
                 shoot(page, folder / f"draw-{screen}-{theme}.png")
                 page.locator("#draw-widget [data-keep=a]").click()
@@ -48,14 +85,18 @@ def main(folder: Path) -> None:
                 page.wait_for_timeout(500)
                 box = page.locator("#map canvas").bounding_box()
                 page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.65 * box["height"])
-                page.locator("h1").scroll_into_view_if_needed()
+                page.locator("#model").scroll_into_view_if_needed()
                 shoot(page, folder / f"map-{screen}-{theme}.png")
                 page.locator("#map-widget [data-keep=b]").click()
                 page.get_by_role("tab", name="Sliders").click()
                 page.locator("#scrubber").fill("0.3")
-                page.locator("h1").scroll_into_view_if_needed()
+                page.locator("#model").scroll_into_view_if_needed()
                 shoot(page, folder / f"sliders-{screen}-{theme}.png")
-                context.close()
+                if screen == "wide":
+                    page.get_by_role("tab", name="Compare").click()
+                    shoot(page, folder / f"compare-{screen}-{theme}.png")
+                page.context.close()
+        film(browser, app.url, folder / "drawing.gif")
         app.stop()
 
 

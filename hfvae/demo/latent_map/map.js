@@ -310,6 +310,7 @@ async function adopt() {
 }
 decoded.ariaLabel = hf.t("decoded.title");
 hf.offerSaving(find("#decoded"), "decoded");
+hf.offerSaving(frame, "map");
 hf.listen((what) => {
   if (what === "model") return adopt();
   if (what === "layout" && atlas) return adoptLayout();

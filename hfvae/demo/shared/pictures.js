@@ -18,9 +18,8 @@ Object.assign(window.hfvae, {
     while (container.children.length > images.length) container.lastChild.remove();
     while (container.children.length < images.length) {
       const cell = document.createElement(pick ? "button" : "span");
-      const i = container.children.length;
       cell.className = "hf-cell";
-      if (pick) Object.assign(cell, { type: "button", onclick: () => pick(i) });
+      if (pick) cell.type = "button";
       else cell.setAttribute("role", "img");
       cell.append(Object.assign(document.createElement("canvas"), { width: 28, height: 28 }));
       container.append(cell);
@@ -28,6 +27,7 @@ Object.assign(window.hfvae, {
     images.forEach((image, i) => {
       const cell = container.children[i];
       cell.ariaLabel = cell.title = title(i);
+      if (pick) cell.onclick = () => pick(i);
       hf.paint(cell.firstChild, image);
     });
   },
