@@ -48,15 +48,19 @@ def test_on_a_phone(app: App, browser: Any, width: int) -> None:
         places = [{"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(points)]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
-    finger("touchStart", (140, 250))
-    for y in range(240, 30, -10):
-        finger("touchMove", (140, y))
+    side = box["width"]
+    finger("touchStart", (0.5 * side, 0.9 * side))
+    for step in range(21):
+        finger("touchMove", (0.5 * side, (0.85 - 0.035 * step) * side))
     finger("touchEnd")
     person.wait_for_change("#reconstruction", BLANK)
     person.settled("#reconstruction")
     assert person.page.evaluate("window.scrollY") == 0, "drawing does not scroll"
+    for place in ("#pad canvas", "#reconstruction canvas", ".hf-voted"):
+        below = person.page.locator(place).evaluate("(it) => it.getBoundingClientRect().bottom")
+        assert below <= 800, f"{place} is on the first screen"
     assert sum(person.pixels("#pad")[140::280]) > 200 * 255, "the stroke is whole"
-    for tab in ("Sliders", "Latent map", "Draw"):
+    for tab in ("Sliders", "Latent map", "Compare", "Draw"):
         person.open(tab)
         assert person.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling"
     person.open_map()
