@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from support import returning
+
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 BLANK = [0] * 784
 PATIENCE = 60  # seconds: a machine may be busy
@@ -21,9 +23,7 @@ class Person:
         self.mishaps: list[str] = []
         page.on("request", lambda request: self.note(request.url))
         page.on("pageerror", lambda error: self.mishaps.append(str(error)))
-        page.emulate_media(reduced_motion="reduce")  # nothing is drawn but what this person draws
-        page.add_init_script("localStorage.setItem('hfvae-tour', 'closed')")
-        page.goto(url)
+        returning(page).goto(url)
         page.wait_for_function("document.documentElement.dataset.ready")
 
     def note(self, url: str) -> None:

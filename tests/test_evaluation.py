@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from hfvae.evaluation import (
     inception_terms,
     knn_accuracy,
     linear_probe_accuracy,
+    neighbour_embedding,
     precision_and_recall,
     principal_axes,
     quadrature_nll,
@@ -248,3 +251,18 @@ def test_the_judge_knows_its_digits(mnist: MNISTDataModule) -> None:
     right = torch.cat(verdicts).argmax(1) == torch.cat(labels)
     assert right.double().mean() >= MIN_ACCURACY
     assert inception_score(torch.cat(verdicts)) > 9.8
+
+
+def test_a_neighbour_embedding_keeps_clusters_together() -> None:
+    labels = torch.arange(300) % 5
+    codes = 4 * torch.randn(5, 6)[labels] + 0.2 * torch.randn(300, 6)
+    places = neighbour_embedding(codes)
+    assert places is not None
+    assert places.shape == (300, 2)
+    assert places.abs().max() == 1
+    apart = torch.cdist(places, places)
+    apart.fill_diagonal_(math.inf)
+    assert (labels[apart.argmin(1)] == labels).float().mean() > 0.95
+    assert torch.equal(places, neighbour_embedding(codes)), "a seed gives the same places"
+    assert neighbour_embedding(codes[:, :2]) is None
+    assert neighbour_embedding(codes[:5]) is None

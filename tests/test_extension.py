@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import REPOSITORY, App
+from support import REPOSITORY, App, returning
 
 from hfvae.cli import evaluate, fit
 from hfvae.data import READERS
@@ -197,7 +197,7 @@ def test_an_example_in_the_app(
 ) -> None:
     folder, model = example
     app = App(tmp_path / "log", "--model", str(model), "--extension", name, PYTHONPATH=str(folder))
-    page = browser.new_page()
+    page = returning(browser.new_page())
     try:
         page.goto(app.url)
         page.wait_for_function("document.documentElement.dataset.ready")
@@ -207,6 +207,7 @@ def test_an_example_in_the_app(
         page.wait_for_function("hfvae.state.origin === 'prior' && hfvae.state.exact")
         page.locator("#sliders input").first.fill("0.75")
         page.wait_for_function("hfvae.state.z[0] === 0.75 && hfvae.state.exact")
+        page.wait_for_function("!hfvae.state.model.decoder || !!hfvae.state.decode")
         shown = page.evaluate("({ z: hfvae.state.z, image: Array.from(hfvae.state.image) })")
         decoded = (
             page.evaluate("async () => Array.from((await hfvae.state.decode?.([hfvae.state.z]))?.[0] ?? [])") or None
@@ -214,7 +215,7 @@ def test_an_example_in_the_app(
         page.locator("#prior .hf-cell").nth(5).click()
         page.wait_for_function("hfvae.state.origin === 'prior' && hfvae.state.exact")
         drawn = page.evaluate("({ z: hfvae.state.z, image: Array.from(hfvae.state.image) })")
-        texts = page.locator("#prior-widget .hf-note").inner_text()
+        texts = page.locator(".hf-prior-note").inner_text()
     finally:
         page.close()
         app.stop()

@@ -49,10 +49,15 @@ def test_saving_again_keeps_a_card_edited_by_hand(folder: Path) -> None:
 
 
 def test_latents_round_trip(folder: Path) -> None:
-    latents = hub.Latents(torch.randn(10, 2).half().float(), torch.arange(10), torch.randn(10))
+    mean, places = torch.randn(10, 2).half().float(), (2 * torch.rand(10, 2) - 1).half().float()
+    latents = hub.Latents(mean, torch.arange(10), torch.randn(10), places)
     hub.write_latents(folder, latents)
     for ours, theirs in zip(hub.ModelSource(folder).latents(), latents, strict=True):
         assert torch.equal(ours, theirs)
+    hub.write_latents(folder, latents._replace(places=3 * places))
+    with pytest.raises(hub.WeightsError, match=r"two coordinates in \[-1, 1\] for each code"):
+        hub.ModelSource(folder).latents()
+    hub.write_latents(folder, latents)
     assert hub.LATENTS in json.loads((folder / hub.CONFIG).read_text())["sha256"]
 
 

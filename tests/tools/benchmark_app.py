@@ -23,7 +23,7 @@ from typing import Any
 
 import paths  # noqa: F401
 from playwright.sync_api import Error
-from support import App, close, free_port, open_browser, resident
+from support import App, close, free_port, open_browser, resident, returning
 
 from hfvae import VAE, load
 
@@ -148,7 +148,7 @@ def say(what: str, figure: str) -> None:
 
 
 def open_page(browser: Any, url: str, model: str) -> Any:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page = returning(browser.new_context(viewport={"width": 1280, "height": 900}).new_page())
     page.goto(f"{url}?model={model}", timeout=120_000)
     page.wait_for_function("document.documentElement.dataset.ready", timeout=120_000)
     return page
@@ -257,7 +257,7 @@ def first_answer(browser: Any, command: list[str], port: int, ask: str) -> float
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     context = browser.new_context()
-    page = context.new_page()
+    page = returning(context.new_page())
     try:
         while True:
             try:

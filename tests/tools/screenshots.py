@@ -16,7 +16,7 @@ from typing import Any
 
 import paths  # noqa: F401
 from PIL import Image
-from support import App, open_browser
+from support import App, open_browser, returning
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}
 STROKE = [(90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (85, 205)]
@@ -30,9 +30,7 @@ def shoot(page: Any, path: Path) -> None:
 
 def visit(browser: Any, url: str, size: dict[str, int], phone: bool = False) -> Any:
     """A page that shows nothing by itself."""
-    context = browser.new_context(viewport=size, is_mobile=phone, has_touch=phone, reduced_motion="reduce")
-    page = context.new_page()
-    page.add_init_script("localStorage.setItem('hfvae-tour', 'closed')")
+    page = returning(browser.new_context(viewport=size, is_mobile=phone, has_touch=phone).new_page())
     page.goto(url)
     page.wait_for_function("document.documentElement.dataset.ready")
     return page

@@ -2,11 +2,12 @@
 const SEEN = "hfvae-tour"; // in the browser's local storage
 const STEPS = [["draw", "#pad"], ["draw", "#votes"], ["sliders", "#sliders"], ["map", "#map"], ["compare", "#compare-widget"]];
 const tour = find("#tour");
+const openedTab = () => document.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
 let place = 0;
 
 function showStep() {
   const [tab, target] = STEPS[place];
-  hf.openTab(tab);
+  if (tab !== openedTab()) hf.openTab(tab);
   find(".hf-tour-text").textContent = hf.t(`tour.${place + 1}`, { item: hf.state.model.item, items: hf.state.model.items });
   find(".hf-tour-place").textContent = `${place + 1} / ${STEPS.length}`;
   find("[data-do=next]").textContent = hf.t(place < STEPS.length - 1 ? "tour.next" : "tour.done");
@@ -33,6 +34,9 @@ find("[data-do=skip]").addEventListener("click", closeTour);
 find("[data-do=tour]").addEventListener("click", openTour);
 document.addEventListener("keydown", (event) => event.key === "Escape" && !tour.hidden && closeTour());
 if (!localStorage.getItem(SEEN) && hf.state.origin === null && !hf.link.tab) {
-  const ready = () => (document.documentElement.dataset.ready ? openTour() : setTimeout(ready, 200));
+  const ready = () => {
+    if (!document.documentElement.dataset.ready) setTimeout(ready, 200);
+    else if (openedTab() === "draw") openTour(); // else the visitor knows the way
+  };
   ready();
 }
