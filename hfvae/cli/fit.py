@@ -40,6 +40,8 @@ from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt,
 from ..training.hardware import multiplies_bfloat16
 from . import REPOSITORY, import_extensions
 
+EMBEDDED = 1500
+"""Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds all."""
 LOCK = ".lock"
 DEFAULT_RECIPE = "mnist_dense"
 RECIPES = (REPOSITORY / "configs", Path(__file__).resolve().parent.parent / "recipes")
@@ -265,7 +267,7 @@ def export(cli: FitCLI, command: str) -> None:
     cli.datamodule.setup("test")
     encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())
     elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
-    places = evaluation.neighbour_embedding(encoded.codes)
+    places = evaluation.neighbour_embedding(encoded.codes, most=EMBEDDED)
     hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo, places))
     training = {
         "command": command,

@@ -17,6 +17,7 @@ ACTIVE_VARIANCE = 0.01
 PERPLEXITY = 30.0
 MIN_EMBEDDED = 8
 """Codes without which there is no neighbour embedding."""
+_BESIDE = 0.02  # how far from its nearest embedded code a code that is not embedded goes, in shares of the spread
 
 
 class Encoded(NamedTuple):
@@ -82,12 +83,14 @@ def principal_axes(codes: Tensor, count: int = 2) -> PrincipalAxes:
     )
 
 
-def neighbour_embedding(codes: Tensor, seed: int = 0) -> Tensor | None:
+def neighbour_embedding(codes: Tensor, seed: int = 0, most: int | None = None) -> Tensor | None:
     """Places in the plane that keep close codes close: t-SNE (van der Maaten & Hinton 2008), for drawing a map.
 
     Args:
         codes: (N, L).
         seed: of the embedding's start.
+        most: number of codes that are embedded (10,000 take a minute or two of a core, 1,500 ten seconds); each of the
+            others goes beside its nearest embedded code. None embeds all.
 
     Returns:
         (N, 2) float32, the largest coordinate's size 1; None for two latents or less, which need no embedding, and for
@@ -97,8 +100,16 @@ def neighbour_embedding(codes: Tensor, seed: int = 0) -> Tensor | None:
         return None
     from sklearn.manifold import TSNE
 
-    perplexity = min(PERPLEXITY, (len(codes) - 1) / 3)
-    places = torch.from_numpy(TSNE(perplexity=perplexity, random_state=seed).fit_transform(codes.numpy()))
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(codes), generator=generator)[:most]
+    perplexity = min(PERPLEXITY, (len(chosen) - 1) / 3)
+    embedded = torch.from_numpy(TSNE(perplexity=perplexity, random_state=seed).fit_transform(codes[chosen].numpy()))
+    places = embedded.new_empty(len(codes), 2)
+    places[chosen] = embedded
+    others = torch.ones(len(codes), dtype=torch.bool).index_fill(0, chosen, False).nonzero().flatten()
+    if len(others):
+        beside = _BESIDE * embedded.std() * torch.empty(len(others), 2).normal_(generator=generator)
+        places[others] = embedded[torch.cdist(codes[others], codes[chosen]).argmin(1)] + beside
     places = places - places.mean(0)
     return places / places.abs().max()
 

@@ -336,6 +336,7 @@ def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:
         page.context.close()
     app.stop()
     served = [float(part) for part in app.log.read_text().splitlines()[-1].split()]
+    say(f"{people} people for {seconds:.0f} s: calls a second", f"{len(served) / seconds:.0f}")
     say(f"{people} people for {seconds:.0f} s: a call as the server sees it, ms", spread(served))
     say(f"{people} people for {seconds:.0f} s: a call as the page sees it, ms", spread(times))
     say(f"{people} people: failed calls, wrong last images", f"{failures}, {wrong}")
