@@ -186,7 +186,7 @@ def slider(browser: Any, url: str, model: str) -> None:
     page.wait_for_timeout(800)
     page.evaluate(WATCH)
     page.evaluate("watched.kind = 'input'")
-    page.locator("#sliders input").first.focus()
+    page.locator("#sliders label[style='order: 0;'] input").focus()
     times = []
     for _ in range(REPEATS):
         page.evaluate("watched.since = Infinity")
@@ -212,7 +212,7 @@ def hovering(browser: Any, url: str, model: str) -> None:
                 const painted = this.getImageData(0, 0, 560, 560).data.some((value) => value > 0);
                 if (painted) resolve(performance.now() - began);
             };
-            hfvae.openTab("Latent map");
+            hfvae.openTab("map");
         })"""
     )
     say(f"{model}: tab opened to the map's first paint, ms", f"{shown:.0f}")

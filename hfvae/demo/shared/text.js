@@ -8,8 +8,14 @@
 
   // The text of a key; {name} in it is replaced by values.name.
   hf.t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-  // Numbers as the language writes them.
-  hf.number = (value, places = 0) => value.toLocaleString(language, { minimumFractionDigits: places, maximumFractionDigits: places });
+  // Numbers as the language writes them. Making a format takes longer than using it.
+  const formats = new Map(); // places -> format
+  hf.number = (value, places = 0) => {
+    if (!formats.has(places)) {
+      formats.set(places, new Intl.NumberFormat(language, { minimumFractionDigits: places, maximumFractionDigits: places }));
+    }
+    return formats.get(places).format(value);
+  };
 
   // Fill in the texts of a widget's markup: data-t for the content, data-t-label and data-t-title for attributes.
   hf.translate = (element) => {
