@@ -52,7 +52,7 @@ class BrowserDecoder:
 
     @cached_property
     def digest(self) -> str:
-        """Names the weights, so that a browser may keep them for ever."""
+        """Identifies the weights in their address, so that browsers can cache them permanently."""
         return hashlib.sha256(self.weights).hexdigest()[:16]
 
     def describe(self, folder: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -128,7 +128,7 @@ class LoadedModel:
     def judge(self) -> nn.Sequential | None:
         """The classifier of the data set's images; None if there is none."""
         name = self.vae.training_data.dataset.classifier
-        return None if name is None else classifier.load(classifier.WEIGHTS.with_name(name))
+        return None if name is None else _load_classifier(name)
 
     @cached_property
     def grid(self) -> LatentGrid | None:
@@ -197,9 +197,14 @@ class LoadedModel:
             "tempered": self.tempered,
             "basePath": self.has_noise,
             "protocol": self.protocol,
-            "unit": "nats",
-            "readBy": "classifier" if self.judge is not None else "neighbours",
+            "readBy": "neighbours" if dataset.classifier is None else "classifier",
         }
+
+
+@cache
+def _load_classifier(name: str) -> nn.Sequential:
+    """The classifier with the weights of that file, loaded once for all models of a data set."""
+    return classifier.load(classifier.WEIGHTS.with_name(name))
 
 
 class ModelRegistry:

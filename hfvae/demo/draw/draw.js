@@ -23,7 +23,7 @@ const request = () => ({ model: hf.state.model.name, ink: ink() });
 
 function update() {
   since = hf.state.z;
-  remember();
+  if (!current) remember();
   ask(request);
   if (posteriorShown() && !current) askPosterior(request);
 }

@@ -43,8 +43,7 @@ def reconstruct(registry: ModelRegistry, request: dict[str, Any]) -> dict[str, A
         q = encode_images(vae, x.to(vae.dtype))
         z = vae.posterior.code(q)
         image = vae.decode_image(z)
-        pixels = vae.likelihood.preprocess(x, _fixed_noise(), vae.training_data.pixels)
-        terms = vae.elbo(pixels.to(vae.device, vae.dtype), q=q, generator=_fixed_noise())
+        terms = vae.elbo(_pixels(vae, x), q=q, generator=_fixed_noise())
         std = vae.posterior.marginal_std(q)
         reading = model.reading(image, z[0].float().cpu())
         spread = _cholesky(vae, q) if vae.latent_dim == 2 and std is not None else None
@@ -93,10 +92,10 @@ def exact_posterior(registry: ModelRegistry, request: dict[str, Any]) -> dict[st
     vae = model.vae
     with registry.limiter, evaluating(vae):
         assert model.grid is not None
-        pixels = vae.likelihood.preprocess(x, _fixed_noise(), vae.training_data.pixels)
+        pixels = _pixels(vae, x)
         try:
-            found = model.grid.posterior(pixels.to(vae.device, vae.dtype), DENSITY_SIDE)
-            repeated = pixels.to(vae.device, vae.dtype).expand(ELBO_DRAWS, -1, -1, -1)
+            found = model.grid.posterior(pixels, DENSITY_SIDE)
+            repeated = pixels.expand(ELBO_DRAWS, -1, -1, -1)
             elbo = vae.elbo(repeated, generator=_fixed_noise()).elbo.mean()
         except NotConverged as error:
             raise ValueError(f"the exact posterior of this drawing was not found: {error}") from error
@@ -147,8 +146,13 @@ def _cholesky(vae: VAE, q: Distribution) -> list[list[float]]:
     return (torch.diag(scale) if scale.ndim == 1 else scale).tolist()
 
 
+def _pixels(vae: VAE, x: Tensor) -> Tensor:
+    """A drawing (1, 1, 28, 28) in [0, 1] as the model's likelihood is measured on images, by the fixed noise."""
+    return vae.likelihood.preprocess(x, _fixed_noise(), vae.training_data.pixels).to(vae.device, vae.dtype)
+
+
 def _fixed_noise() -> Generator:
-    """The same noise for every drawing, so that equal drawings have equal percentiles."""
+    """A generator with a fixed seed: the same drawing always gets the same percentile."""
     return Generator().manual_seed(0)
 
 

@@ -44,6 +44,7 @@ find("[data-do=epsilon]").addEventListener("click", () => {
   show();
 });
 how.addEventListener("toggle", show);
-for (const place of [".hf-how-seen", ".hf-how-decoded"]) find(place).ariaLabel = hf.t(place === ".hf-how-seen" ? "seen.title" : "reconstruction.title");
+find(".hf-how-seen").ariaLabel = hf.t("seen.title");
+find(".hf-how-decoded").ariaLabel = hf.t("reconstruction.title");
 hf.listen((what) => (what === "judged" || what === "model") && show());
 show();

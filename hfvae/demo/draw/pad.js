@@ -136,13 +136,7 @@ find("#pad").addEventListener("blur", () => {
   cursor = null;
   redraw();
 });
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input:not([type=range]), textarea, select");
-  if (!(event.ctrlKey || event.metaKey) || typing || !pad.offsetParent) return;
-  const key = event.key.toLowerCase();
-  if (key === "z") event.shiftKey ? redo() : undo();
-  else if (key === "y") redo();
-});
+hf.strokeHistory = { undo, redo };
 
 // Images: a file or photograph, dropped, pasted or chosen. It stays in this page.
 

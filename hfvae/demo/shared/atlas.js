@@ -5,19 +5,12 @@ window.hfvae.colours ??= (count) => {
   const ten = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"];
   return count <= ten.length ? ten.slice(0, count) : Array.from({ length: count }, (_, i) => `hsl(${(360 * i) / count} 70% 50%)`);
 };
-// A mark for each class besides its colour, as lines to fill in a square from -1 to 1.
+// A mark for each class besides its colour, as paths to fill in a square from -1 to 1.
 window.hfvae.marks ??= [
-  (pen) => pen.arc(0, 0, 1, 0, 2 * Math.PI),
-  (pen) => pen.rect(-0.9, -0.9, 1.8, 1.8),
-  (pen) => [[0, -1], [1, 0.8], [-1, 0.8]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
-  (pen) => [[0, 1], [1, -0.8], [-1, -0.8]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
-  (pen) => [[0, -1.1], [1.1, 0], [0, 1.1], [-1.1, 0]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
-  (pen) => [[-0.35, -1, 0.7, 2], [-1, -0.35, 2, 0.7]].forEach((bar) => pen.rect(...bar)),
-  (pen) => [[-1, -1], [-0.3, 0], [-1, 1], [1, 1], [0.3, 0], [1, -1]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
-  (pen) => pen.rect(-1.1, -0.5, 2.2, 1),
-  (pen) => pen.rect(-0.5, -1.1, 1, 2.2),
-  (pen) => [[-1, -1], [1, -1], [-1, 1]].forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))),
-];
+  "M1 0A1 1 0 1 1 -1 0A1 1 0 1 1 1 0", "M-.9 -.9H.9V.9H-.9", "M0 -1L1 .8H-1", "M0 1L1 -.8H-1", "M0 -1.1L1.1 0L0 1.1L-1.1 0",
+  "M-.35 -1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35", "M-1 -1L-.3 0L-1 1H1L.3 0L1 -1", "M-1.1 -.5H1.1V.5H-1.1",
+  "M-.5 -1.1H.5V1.1H-.5", "M-1 -1H1L-1 1",
+].map((path) => new Path2D(path));
 // A class's mark in its colour, `size` pixels wide.
 window.hfvae.stamp ??= (label, colour, size) => {
   const { marks } = window.hfvae;
@@ -26,9 +19,7 @@ window.hfvae.stamp ??= (label, colour, size) => {
   pen.translate(canvas.width / 2, canvas.height / 2);
   pen.scale(size / 2, size / 2);
   pen.fillStyle = colour;
-  pen.beginPath();
-  marks[label % marks.length](pen);
-  pen.fill();
+  pen.fill(marks[label % marks.length]);
   return canvas;
 };
 window.hfvae.atlas ??= (() => {

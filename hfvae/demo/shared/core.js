@@ -175,20 +175,19 @@ window.hfvae ??= (() => {
       const point = () => Array.from({ length: model.latentDim }, () => temperature * next());
       return { points: Array.from({ length: count }, point) };
     }
+    return askDraws(call, count, seed, temperature);
+  }
+  // The same by Python; `call` may ask for further properties of the draws.
+  async function askDraws(call, count, seed, temperature) {
+    const { model } = state;
     const answer = await call({ model: model.name, count, seed, temperature: model.tempered ? temperature : 1 });
-    return answer?.images ? { points: answer.z, images: unpackImages(answer.images) } : answer;
+    return answer?.images !== undefined ? { points: answer.z, images: unpackImages(answer.images) } : answer;
   }
   // `count` standard normal numbers.
   const normal = (seed, count) => {
     const next = generator(seed);
     return Array.from({ length: count }, next);
   };
-  // Draws of one class, {points, images}, by Python.
-  async function classDraws(call, count, seed, temperature) {
-    const { model } = state;
-    const answer = await call({ model: model.name, count, seed, temperature: model.tempered ? temperature : 1 });
-    return answer?.images !== undefined ? { points: answer.z, images: unpackImages(answer.images) } : answer;
-  }
   const newSeed = () => Math.floor(Math.random() * 2 ** 48);
 
   // Standard normal numbers that a seed determines: the mulberry32 generator and the Box-Muller transform.
@@ -217,7 +216,7 @@ window.hfvae ??= (() => {
   }
 
   const hf = {
-    state, init, setModel, setZ, decodeAll, retry, latest, say, bytes, unpackImages, grey, draws, classDraws, normal, newSeed, origin, notify,
+    state, init, setModel, setZ, decodeAll, retry, latest, say, bytes, unpackImages, grey, draws, askDraws, normal, newSeed, origin, notify,
 
     // Every widget is notified of every change: "model", "z", "image", "ends", "temperature" or "judged".
     listen: (listener) => listeners.add(listener),

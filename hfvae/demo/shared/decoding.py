@@ -1,4 +1,4 @@
-"""Decoding in Python: for every model where the page does not decode itself, and the source of truth where it does."""
+"""Decoding in Python, for decoders that the page cannot run; the page's own decoders must agree with it to 1e-3."""
 
 from __future__ import annotations
 

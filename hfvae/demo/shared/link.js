@@ -43,14 +43,17 @@
     // The present address follows the point; an entry of the history with a pinned point stays as it is.
     write() {
       clearTimeout(due);
-      due = setTimeout(() => history[history.state?.pinned ? "pushState" : "replaceState"]({}, "", this.address()), PAUSE);
+      due = setTimeout(() => record({}), PAUSE);
     },
     // Let the browser's back and forward lead to the present point.
     pin() {
       clearTimeout(due);
-      history[history.state?.pinned ? "pushState" : "replaceState"]({ pinned: true }, "", this.address());
+      record({ pinned: true });
     },
   };
+  function record(entry) {
+    history[history.state?.pinned ? "pushState" : "replaceState"](entry, "", hf.link.address());
+  }
 
   // The latent point of an address, if there is one that fits the model.
   function point(query, { latentDim, span }) {
@@ -101,12 +104,15 @@
     last = 0;
     hf.notify("z");
   }
+
+  // The keys for undo and redo: of strokes while the pad is on show, which sets `hf.strokeHistory`, else of moves.
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), textarea, select");
-    if (!(event.ctrlKey || event.metaKey) || typing || document.querySelector("#pad")?.offsetParent) return;
+    if (!(event.ctrlKey || event.metaKey) || typing) return;
+    const steps = (document.querySelector("#pad")?.offsetParent && hf.strokeHistory) || hf.moves;
     const key = event.key.toLowerCase();
-    if (key === "z") event.shiftKey ? hf.moves.redo() : hf.moves.undo();
-    else if (key === "y") hf.moves.redo();
+    if (key === "z") event.shiftKey ? steps.redo() : steps.undo();
+    else if (key === "y") steps.redo();
     else return;
     event.preventDefault();
   });

@@ -53,11 +53,13 @@ Object.assign(window.hfvae, {
     for (const kind of ["png", "svg"]) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: kind.toUpperCase() });
       button.title = button.ariaLabel = hf.t("save", { kind: kind.toUpperCase() });
-      button.addEventListener("click", () => hf.savePicture(frame.querySelector("canvas"), kind, `${hf.state.model.name.replaceAll("/", "-")}-${name}`));
+      button.addEventListener("click", () => hf.savePicture(frame.querySelector("canvas"), kind, hf.fileName(name)));
       buttons.append(button);
     }
     frame.append(buttons);
   },
+  // The name of a file about the current model, without its ending.
+  fileName: (what) => `${window.hfvae.state.model.name.replaceAll("/", "-")}-${what}`,
   saveAs(content, type, name) {
     const url = URL.createObjectURL(new Blob([content], { type }));
     Object.assign(document.createElement("a"), { href: url, download: name }).click();

@@ -98,9 +98,7 @@ play.addEventListener("click", () => {
   };
   requestAnimationFrame(frame);
 });
-const download = hf.latest(server.animation, ({ gif }, { model }) => {
-  hf.saveAs(hf.bytes(gif), "image/gif", `${model.replaceAll("/", "-")}-morph.gif`);
-});
+const download = hf.latest(server.animation, ({ gif }) => hf.saveAs(hf.bytes(gif), "image/gif", `${hf.fileName("morph")}.gif`));
 find("[data-do=gif]").addEventListener("click", () => {
   const points = Array.from({ length: PATH_STEPS }, (_, i) => at(i / (PATH_STEPS - 1)));
   download({ model: hf.state.model.name, z: points });

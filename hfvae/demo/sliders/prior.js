@@ -9,8 +9,8 @@ let seed = hf.newSeed(); // of the draws, which the temperature scales
 // Draws follow the temperature while it moves; only the latest ones count.
 const update = hf.latest(
   async ({ model, seed, temperature, standard, label }) => {
-    const ask = label === ANY ? server.draws : (request) => server.class_draws({ ...request, label: Number(label) });
-    const drawn = label === ANY ? hf.draws(ask, COUNT, seed, temperature, standard) : hf.classDraws(ask, COUNT, seed, temperature);
+    const ofClass = (request) => server.class_draws({ ...request, label: Number(label) });
+    const drawn = label === ANY ? hf.draws(server.draws, COUNT, seed, temperature, standard) : hf.askDraws(ofClass, COUNT, seed, temperature);
     const { points, images, ...refusal } = await drawn;
     return points ? { points, ...(images ? { images } : await hf.decodeAll(points)) } : refusal;
   },

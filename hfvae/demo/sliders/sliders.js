@@ -170,7 +170,7 @@ hf.offerSaving(find("#generated"), "generated");
 const rounded = () => hf.state.z.map((value) => Number(value.toFixed(4)));
 find("[data-do=json]").addEventListener("click", () => {
   const { model } = hf.state;
-  hf.saveAs(JSON.stringify({ model: model.name, z: rounded() }), "application/json", `${model.name.replaceAll("/", "-")}-point.json`);
+  hf.saveAs(JSON.stringify({ model: model.name, z: rounded() }), "application/json", `${hf.fileName("point")}.json`);
 });
 find("[data-do=python]").addEventListener("click", ({ target }) => {
   const line = `hfvae.generate(hfvae.load("${hf.state.model.name}"), z=torch.tensor([[${rounded().join(", ")}]]))`;
