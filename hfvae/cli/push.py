@@ -22,7 +22,7 @@ from ..version import __version__
 from . import REPOSITORY, add_extension_option, import_extensions
 
 TRAINING_ONLY = {
-    *("data.py", "readers.py", "plots.py", "classifier.py", "training", "export.py"),
+    *("data.py", "readers.py", "plots.py", "training", "export.py"),
     *("fit.py", "evaluate.py", "metrics.py", "push.py"),
 }
 """Modules and folders of the package that a Space does not need."""
