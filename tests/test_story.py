@@ -24,7 +24,7 @@ print(vae.latent_dim, vae.training)
 
 @pytest.mark.mnist
 @pytest.mark.browser
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Path) -> None:
     with HubServer() as server:
         environment = {
@@ -40,7 +40,7 @@ def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Pa
                 env={**environment, **more},
                 capture_output=True,
                 text=True,
-                timeout=200,
+                timeout=300,
             )
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
