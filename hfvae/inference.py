@@ -25,14 +25,15 @@ from .sampling import rsample
 @contextmanager
 def evaluating(vae: VAE) -> Iterator[None]:
     """The model in eval mode and without gradients; afterwards each module's mode is what it was."""
-    modes = [(module, module.training) for module in vae.modules()]
-    vae.eval()
+    training = [module for module in vae.modules() if module.training]
     try:
+        if training:  # `eval` takes a tenth of a reconstruction's time
+            vae.eval()
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
 
 
 def generate(

@@ -264,7 +264,7 @@ def test_half_the_bytes_where_that_loses_nothing(show: Callable[[VAE], ModelRegi
 
 def test_the_kernels_bytes_are_those_of_its_source() -> None:
     shared = Path(decoding.__file__).parent
-    kernel = re.search(r"KERNEL =(.*?);", (shared / "worker.js").read_text(), re.DOTALL)
+    kernel = re.search(r"KERNEL =(.*?);", (shared / "program.js").read_text(), re.DOTALL)
     assert kernel is not None
     inlined = base64.b64decode("".join(re.findall(r'"(.*?)"', kernel[1])))
     assert inlined == wasmtime.wat2wasm((shared / "kernel.wat").read_text())

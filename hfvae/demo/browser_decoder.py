@@ -1,6 +1,6 @@
 """A model's decoder for the page: a program of few kinds of steps, and the weights in the order of its kernel.
 
-`shared/worker.js` runs the program. Python is the source of truth; the page's images agree with its to 1e-3, so that
+`shared/program.js` runs the program. Python is the source of truth; the page's images agree with its to 1e-3, so that
 moving a slider or the pointer over the map costs the server nothing.
 """
 
@@ -20,7 +20,7 @@ from ..models import VAE
 from ..networks import ACTIVATIONS, ResidualBlock
 
 BROWSER_ACTIVATIONS = {"relu", "leaky_relu", "elu", "silu", "tanh"}
-"""Those that worker.js knows."""
+"""Those that program.js knows."""
 MAX_WEIGHTS = 4_000_000
 BLOCK = 8
 """Output channels that the kernel computes at once; the page's tensors have a multiple of it."""

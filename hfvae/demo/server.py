@@ -33,9 +33,9 @@ THEME = gr.themes.Soft(
 )
 
 
-SHARED_SCRIPTS = ("text", "link", "pictures", "strokes", "float16", "decoder", "atlas")
+SHARED_SCRIPTS = ("text", "link", "pictures", "strokes", "float16", "program", "decoder", "atlas")
 """Scripts of shared/ that every widget needs beside core.js, in this order; the page's head holds them once."""
-WORKER_SCRIPTS = ("float16", "worker")
+WORKER_SCRIPTS = ("float16", "program", "worker")
 """Scripts of shared/ that the decoder's worker consists of."""
 
 

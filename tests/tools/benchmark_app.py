@@ -3,14 +3,16 @@
 python tests/tools/benchmark_app.py                          # one visitor
 python tests/tools/benchmark_app.py --people 50              # 50 at once, for 30 seconds
 python tests/tools/benchmark_app.py --people 20 --minutes 10
-python tests/tools/benchmark_app.py --clients 50             # 50 at once, whose browsers run elsewhere
+python tests/tools/benchmark_app.py --clients 50             # 50 who draw at once, whose browsers run elsewhere
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import http.client
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -21,14 +23,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paths  # noqa: F401
 from playwright.sync_api import Error
 from support import App, close, free_port, open_browser, resident, returning
 
 from hfvae import VAE, load
+from hfvae.demo.registry import PAD_SIDE
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 REPEATS = 40
+STROKE, PAUSE = 0.32, 0.3
+"""Seconds that a visitor draws a stroke, and waits before the next."""
 PICTURES = ["seen", "reconstruction", "difference"]
 
 # Notes when an input event comes and when an image is painted, by the page's own clock.
@@ -344,31 +350,47 @@ def crowd(browser: Any, people: int, seconds: float, folder: Path) -> None:
 
 
 def clients(count: int, seconds: float, log: Path) -> None:
-    """As many callers over HTTP, each asking again as soon as it is answered: no browser shares the machine."""
+    """Visitors who draw, stroke after stroke, and ask as the page does, without browsers that share the machine."""
     app = App(log)
-    request = {"data": {"model": CONV, "z": [[0.1] * 32]}, "fn_name": "decode", "session_hash": "client"}
     with urllib.request.urlopen(f"{app.url}config") as config:
         components = json.load(config)["components"]
-    widget = next(it["id"] for it in components if it["props"].get("elem_id") == "sliders-widget")
-    body = json.dumps(request | {"component_id": widget})
+    widget = next(it["id"] for it in components if it["props"].get("elem_id") == "draw-widget")
     times: list[float] = []
+    busy: list[float] = []
     end = time.monotonic() + seconds
 
-    def call() -> None:
+    def draw(visitor: int) -> None:
+        numbers = random.Random(visitor)
         connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
+        time.sleep(numbers.random())
         while time.monotonic() < end:
-            began = time.monotonic()
-            connection.request("POST", "/gradio_api/component_server", body, {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-            assert "images" in answer, answer
-            times.append(1000 * (time.monotonic() - began))
+            pad = np.zeros((PAD_SIDE, PAD_SIDE), np.uint8)
+            began, x = time.monotonic(), 60.0
+            while (elapsed := time.monotonic() - began) < STROKE:
+                reached = int(PAD_SIDE * (0.2 + 0.6 * elapsed / STROKE))
+                x = min(max(x + 20 * (numbers.random() - 0.5), 30.0), PAD_SIDE - 30.0)
+                pad[PAD_SIDE // 5 : reached, int(x) - 6 : int(x) + 6] = 255
+                request = {"model": CONV if visitor % 2 else DENSE, "ink": base64.b64encode(pad.tobytes()).decode()}
+                call = {"data": request, "fn_name": "reconstruct", "session_hash": f"client{visitor}"}
+                asked = time.monotonic()
+                body = json.dumps(call | {"component_id": widget})
+                connection.request("POST", "/gradio_api/component_server", body, {"Content-Type": "application/json"})
+                answer = json.loads(connection.getresponse().read())
+                took = 1000 * (time.monotonic() - asked)
+                (busy if answer.get("busy") else times).append(took)
+                if "seen" not in answer and not answer.get("busy") and not answer.get("empty"):
+                    raise RuntimeError(f"no answer to a stroke: {answer}")
+                time.sleep(max(0.016, min(1, 3 * (took - 40) / 1000)))  # core.js waits so after a slow answer
+            time.sleep(PAUSE)
         connection.close()
 
     with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(call) for _ in range(count)]:
+        for done in [pool.submit(draw, visitor) for visitor in range(count)]:
             done.result()
     app.stop()
-    say(f"{count} callers for {seconds:.0f} s: a decode by the conv model, ms", spread(times))
+    what = f"{count} who draw for {seconds:.0f} s"
+    say(f"{what}: calls a second, of these refused", f"{len(times + busy) / seconds:.0f}, {len(busy) / seconds:.1f}")
+    say(f"{what}: a stroke's answer, ms", spread(times))
 
 
 def alone(browser: Any, log: Path) -> None:
@@ -385,7 +407,7 @@ def alone(browser: Any, log: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the page is.")
     parser.add_argument("--people", type=int, default=0, help="number of pages at once, instead of one alone")
-    parser.add_argument("--clients", type=int, default=0, help="number of callers without a browser")
+    parser.add_argument("--clients", type=int, default=0, help="number of callers who draw without a browser")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long they stay")
     arguments = parser.parse_args()
     with open_browser() as browser, tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,9 @@
-// The decoders that run in this page, each in a worker of its own so that the page never stutters (worker.js).
+// The decoders that run in this page, each in a worker of its own so that the page never stutters (worker.js). A fast one
+// decodes urgent points in the page itself: a worker's answer comes only after the next frame.
 window.hfvae.decoder ??= (() => {
   const hf = window.hfvae;
   const PORTION = 2; // latent points that the worker decodes between two looks for a more urgent job
+  const FAST = 8; // milliseconds that a decode may hold up the page, half a frame
   const known = new Map(); // model name -> promise of its decoder
 
   // A function of latent points, [[number]], that promises their images as Float32Array of 784 grey levels in [0, 1];
@@ -19,14 +21,18 @@ window.hfvae.decoder ??= (() => {
     const failed = new Promise((_, reject) => (worker.onerror = () => reject(new Error("the worker failed"))));
     failed.catch(() => known.set(name, Promise.resolve(null)));
     const answered = () => new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
-    const call = (message, transfer = []) => {
+    const call = (message) => {
       const answer = Promise.race([answered(), failed]);
-      worker.postMessage(message, transfer);
+      worker.postMessage(message);
       return answer;
     };
-    const started = await call({ program: { ...decoder, latents: latentDim }, weights: answer.weights }, [answer.weights])
-      .catch(() => null);
-    return started && queue(call);
+    const program = { ...decoder, latents: latentDim };
+    const started = await call({ program, weights: answer.weights }).catch(() => null);
+    if (!started) return null;
+    const decodeLater = queue(call);
+    if (started.took > FAST) return decodeLater;
+    const decodeNow = makeDecoder(program, answer.weights);
+    return async (points, urgent) => (urgent ? points.map(decodeNow) : decodeLater(points));
   }
 
   async function fetchWeights({ address }) {
