@@ -31,7 +31,7 @@ class ImageTensors(Dataset[Batch]):
     A loader other than `MNISTDataModule`'s needs ``collate_fn=lambda batch: batch``, since batches arrive complete.
 
     Args:
-        images: all images and their targets.
+        images: all images and their targets, on the device where batches are made.
         indices: which of them belong to this part.
         pixels: the treatment of grey levels.
         classes: the class names.
@@ -53,7 +53,7 @@ class ImageTensors(Dataset[Batch]):
         noise_seed: int | None = None,
     ) -> None:
         self.images = images
-        self.indices = indices
+        self.indices = indices.to(images.levels.device)
         self.pixels = pixels
         self.classes = classes
         self.rotation = rotation
@@ -71,13 +71,13 @@ class ImageTensors(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         """Images (B, C, H, W) float32 and targets (B,) int64."""
         places = torch.as_tensor(indices)
-        chosen = self.indices[places]
+        chosen = self.indices[places.to(self.indices.device)]
         levels = self.images.levels[chosen].float()
         if self.rotation:
             levels = rotate(levels, self.rotation).clamp_(0, 255)  # interpolation can round above 255
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
-            noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape)  # which makes none negative
+            noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)
         return self.pixels.apply(levels, noise), self.images.targets[chosen]
 
     def _seeded_noise(self, seed: int, places: Tensor, shape: torch.Size) -> Tensor:
@@ -95,7 +95,7 @@ class ImageTensors(Dataset[Batch]):
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
     """Turn every image (B, C, H, W) around its centre by its own random angle, uniform in [-degrees, degrees]."""
-    angles = math.radians(degrees) * (2 * torch.rand(len(images)) - 1)
+    angles = math.radians(degrees) * (2 * torch.rand(len(images), device=images.device) - 1)
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     turns = torch.stack([torch.stack([cos, -sin, zero], -1), torch.stack([sin, cos, zero], -1)], 1)
     grid = F.affine_grid(turns, list(images.shape), align_corners=False)
@@ -119,7 +119,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         batch_size: images a batch.
         dequantize: grey level k becomes (k + u) / 256, u uniform in [0, 1), so that grey levels have a density.
         rotation: largest angle in degrees by which a training image is turned, each by its own.
-        num_workers: loader processes; 0 is fastest, since a batch is one tensor operation.
+        num_workers: loader processes; 0 is fastest, since a batch is one tensor operation. With 0 the images lie on the
+            trainer's device, and batches are made there; with more they lie in the main memory.
         seed: of the split and of the noise in validation and test batches.
 
     Raises:
@@ -192,7 +193,7 @@ class MNISTDataModule(lightning.LightningDataModule):
 
     def test_images(self) -> Tensor:
         """The test images in [0, 1], without treatment, (N, C, H, W)."""
-        return self.test_set.images.levels / 255
+        return self.test_set.images.levels.cpu() / 255
 
     def plain_train_dataloader(self) -> DataLoader[Batch]:
         """The training images as evaluation sees them: in order, not rotated, the same at every pass."""
@@ -204,6 +205,13 @@ class MNISTDataModule(lightning.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._loader(self.test_set, shuffle=False)
+
+    @property
+    def _device(self) -> torch.device:
+        """Where the images lie: on the trainer's device, if this process makes the batches."""
+        if self.trainer is None or self.num_workers > 0:
+            return torch.device("cpu")
+        return self.trainer.strategy.root_device
 
     @property
     def _reader(self) -> Reader:
@@ -232,7 +240,7 @@ class MNISTDataModule(lightning.LightningDataModule):
                 f"{record.name}'s {part} labels must be 0 to {classes - 1}, one for each class; "
                 f"got {int(targets.min())} to {int(targets.max())}"
             )
-        return images
+        return Images(*(tensor.to(self._device) for tensor in images))
 
     def _part(self, images: Images, indices: Tensor, **options: Any) -> ImageTensors:
         return ImageTensors(images, indices, self.record.pixels, self.record.dataset.class_names, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -243,3 +244,22 @@ def test_turned_white_stays_in_range() -> None:
     turned = ImageTensors(Images(white, torch.zeros(2000)), torch.arange(2000), Pixels(), rotation=45.0)
     assert rotate(white.float(), 45).max() > 255, "else this test shows nothing"
     assert turned.__getitems__(list(range(2000)))[0].max() <= 1
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("options", [{"dequantize": True, "rotation": 5}, {"binarize": "dynamic"}, {}])
+def test_images_lie_and_batches_are_made_on_the_trainers_device(
+    mnist_dir: Path, options: dict[str, Any], workers: int
+) -> None:
+    """With the device that computes nothing in the place of a GPU: whatever stayed on the CPU would not be on it."""
+    data = MNISTDataModule(mnist_dir, num_workers=workers, **options)
+    device = torch.device("meta")
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=device))  # type: ignore[assignment]
+    data.setup("fit")
+    expected = "cpu" if workers else "meta"
+    assert {data.train_set.images.levels.device.type, data.val_set.indices.device.type} == {expected}
+    for part in (data.train_set, data.val_set):
+        x, y = part.__getitems__([0, 3, 8])
+        assert (x.device.type, y.device.type) == (expected, expected)
+        assert x.shape == (3, 1, 28, 28)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 
@@ -24,7 +25,7 @@ from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
 from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.sampling import rsample
-from hfvae.training import AverageWeights, VAETraining
+from hfvae.training import AverageWeights, Diverged, VAETraining
 from hfvae.training.objectives import importance_weighted_bound
 from hfvae.training.optimizers import muon
 
@@ -200,17 +201,38 @@ def test_averaged_weights_do_not_ruin_a_short_run(
     assert averaged > plain - 0.05 * abs(plain)
 
 
-def test_the_average_forgets_the_beginning() -> None:
-    average = AverageWeights(decay=0.9)
+@pytest.mark.parametrize("every", [1, 8])
+def test_the_average_forgets_the_beginning(every: int) -> None:
+    average = AverageWeights(decay=0.9, every_n_steps=every)
     weights, current = [torch.zeros(1)], [torch.ones(1)]
     for step in range(5):
         average._average(weights, current, step)
     assert weights[0].item() > 0.95, "with a decay of 0.9 from the start it would be 0.41"
     for _ in range(3):
         average._average(weights, [torch.zeros(1)], 10**6)
-    assert weights[0].item() == pytest.approx(0.9**3, rel=0.05), "in a long run it is the usual average"
+    assert weights[0].item() == pytest.approx(0.9 ** (3 * every), rel=0.05), "in a long run it is the usual average"
     with pytest.raises(ValueError, match="decay must be in"):
         AverageWeights(decay=1.0)
+    with pytest.raises(ValueError, match="every_n_steps must be"):
+        AverageWeights(every_n_steps=0)
+    assert [step for step in range(120) if average.should_update(step) and step >= 98] == [
+        98,
+        99,
+        *range(104 if every > 1 else 100, 120, every),
+    ]
+
+
+def test_an_average_of_every_eighth_step_is_nearly_that_of_every_step() -> None:
+    weights = torch.randn(2000, generator=torch.Generator().manual_seed(0)).cumsum(0)  # of a training that drifts
+    averages = []
+    for every in (1, 8):
+        average, averaged, updates = AverageWeights(decay=0.99, every_n_steps=every), [weights[:1].clone()], 0
+        for step in range(2000):
+            if average.should_update(step):
+                average._average(averaged, [weights[step : step + 1]], updates)
+                updates += 1
+        averages.append(averaged[0].item())
+    assert averages[0] == pytest.approx(averages[1], abs=1.5), "a step has the size 1, the drift one of 45"
 
 
 def test_muon_orthogonalises_in_float32_without_bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,3 +527,69 @@ def test_two_runs_in_one_folder(fit_here: Callable[..., None], tmp_path: Path) -
     holder.stdout.close()
     with script.only_run_in(tmp_path):
         pass
+
+
+without_validation = pytest.mark.filterwarnings(
+    "ignore:You defined a `validation_step`", "ignore:The 'train_dataloader'"
+)
+
+
+def batches(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return [(torch.rand(size, 1, 28, 28), torch.zeros(size, dtype=torch.long)) for size in sizes]
+
+
+@without_validation
+def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last batch of an epoch, of another size, is not compiled anew."""
+    monkeypatch.setattr("torch._inductor.config.fallback_random", True)  # draws as without compilation
+    torch._dynamo.reset()
+    compiled: list[Any] = []
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or original(function))
+    weights = []
+    for setting in (False, True):
+        torch.manual_seed(0)
+        data = batches(16, 16, 7)
+        training = VAETraining(TINY["dense"](), learning_rate=1e-2, compile=setting)
+        quiet_trainer(tmp_path, max_epochs=2).fit(training, torch.utils.data.DataLoader(data, batch_size=None))
+        weights.append(torch.cat([value.flatten() for value in training.vae.state_dict().values()]))
+    torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
+    assert compiled[-1].__self__ is training.vae
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2, "the trial's and the ELBO's"
+
+
+@without_validation
+@pytest.mark.parametrize(("setting", "steps"), [("auto", 1999), ("auto", 2000), (True, 1)])
+def test_without_a_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, setting: Any, steps: int
+) -> None:
+    monkeypatch.setattr("hfvae.training.module.can_compile", lambda: False)
+    said: list[str] = []
+    monkeypatch.setattr("hfvae.training.module.rank_zero_info", said.append)
+    training = VAETraining(TINY["dense"](), compile=setting)
+    trainer = quiet_trainer(tmp_path, max_steps=steps, callbacks=[StopAtOnce()])
+    loader = torch.utils.data.DataLoader(batches(4), batch_size=None)
+    if setting is True:
+        with pytest.raises(MisconfigurationException, match="needs a compiler"):
+            trainer.fit(training, loader)
+    else:
+        trainer.fit(training, loader)
+        assert bool(said) == (steps >= 2000)
+
+
+class StopAtOnce(Callback):
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
+
+
+@without_validation
+def test_steps_that_are_checked_together(tmp_path: Path) -> None:
+    """As on a GPU: what went wrong since the last check stops the training before it can reach a checkpoint."""
+    training = VAETraining(TINY["dense"]())
+    quiet_trainer(tmp_path, max_steps=1).fit(training, torch.utils.data.DataLoader(batches(4), batch_size=None))
+    norms = [1.0, 2.0, math.nan, math.nan, 1.0]
+    for check in (training.on_validation_start, lambda: training.on_save_checkpoint({})):
+        training._unchecked = [(torch.tensor(norm), f"batch {step}", step) for step, norm in enumerate(norms)]
+        with pytest.raises(Diverged, match="not finite in step 2"):
+            check()
+        assert torch.load(tmp_path / "diverged-0.pt")["batch"] == "batch 2"

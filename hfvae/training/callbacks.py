@@ -23,6 +23,8 @@ from ..evaluation import encode_dataset
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
 
+_EVERY_STEP_UNTIL = 100
+
 
 class LogImages(Callback):
     """Logs reconstructions, samples and the latent scatter of validation images, with whatever logger there is.
@@ -118,20 +120,29 @@ class AverageWeights(WeightAveraging):
     the length of the run.
 
     Args:
-        decay: the largest decay, in [0, 1).
+        decay: the largest decay of a step, in [0, 1).
+        every_n_steps: after the first 100 steps, the steps from one update of the average to the next, which counts for
+            as many: an average over hundreds of steps does not need each, and an update takes up to 4 % of a step.
 
     Raises:
-        ValueError: a decay out of range.
+        ValueError: a decay or a number of steps out of range.
     """
 
-    def __init__(self, decay: float = 0.999) -> None:
+    def __init__(self, decay: float = 0.999, every_n_steps: int = 8) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")
+        if every_n_steps < 1:
+            raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
         self.decay = decay
+        self.every_n_steps = every_n_steps
         super().__init__(use_buffers=False, multi_avg_fn=self._average)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and (step_idx < _EVERY_STEP_UNTIL or step_idx % self.every_n_steps == 0)
 
     @torch.no_grad()
     def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-        step = int(updates)
-        decay = min(self.decay, (1 + step) / (10 + step))
+        later = max(0, int(updates) - _EVERY_STEP_UNTIL)  # updates that are not of every step
+        step, covered = int(updates) + (self.every_n_steps - 1) * later, self.every_n_steps if later else 1
+        decay = min(self.decay, (1 + step) / (10 + step)) ** covered
         torch._foreach_lerp_(list(averaged), list(current), 1 - decay)

@@ -1,12 +1,15 @@
 """How fast training is: `python tests/tools/benchmark_training.py` prints ratios, each measured in one run.
 
+    loop        train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
+    quality     minutes from `python train/fit.py` to the ancestor's final ELBO, against its own pipeline's
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
-    recipes     train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
-    settings    precision and memory format: images a second
+    compile     what torch.compile and precision bring for a step of each recipe
+    processes   two processes of one thread each against one
     precision   what bfloat16 costs: the validation ELBO of short trainings in either precision, seed by seed
     growth      images a second against batch size, latents and channels
+    gpu         every recipe on the GPU: images a second, share of the time in which the GPU works
 
-Results go to a JSON file and a plot beside it. Needs MNIST ($HFVAE_DATA_DIR).
+Results go to a JSON file, with the processor's flags, and a plot beside it. Needs MNIST ($HFVAE_DATA_DIR).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -28,19 +32,23 @@ import lightning
 import paths  # noqa: F401
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 from support import REPOSITORY
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
-from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub
+from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub, load
 from hfvae.allocator import keep_freed_memory
+from hfvae.evaluation import image_bounds
 from hfvae.likelihoods import ContinuousBernoulliLikelihood
 from hfvae.sampling import rsample
 from hfvae.training import VAETraining
+from hfvae.training.hardware import multiplies_bfloat16
 from hfvae.training.optimizers import OPTIMIZERS
 
 LIMIT = ContinuousBernoulliLikelihood.limit
@@ -69,18 +77,24 @@ def density(_: Path) -> Results:
         log_prob.sum().backward()
         eta.grad = None
 
+    @torch.compile
+    def compiled(eta: Tensor, x: Tensor) -> Tensor:
+        return ContinuousBernoulli(eta, LIMIT, validate_args=False).log_prob(x)
+
     took = side_by_side(
         {
             "hfvae": lambda: backward(ContinuousBernoulli(eta, limit=LIMIT).log_prob(x)),
             "torch": lambda: backward(torch.distributions.ContinuousBernoulli(logits=eta).log_prob(x)),
             "hfvae, unchecked": lambda: backward(ContinuousBernoulli(eta, LIMIT, validate_args=False).log_prob(x)),
+            "hfvae, compiled": lambda: backward(compiled(eta, x)),
             "cross entropy": lambda: backward(F.binary_cross_entropy_with_logits(eta, x, reduction="none")),
         }
     )
     print(
         f"density, forward and backward, 256x784: {took['hfvae']:.2f} ms; "
-        f"torch takes {took['torch'] / took['hfvae']:.1f}x as long (asked: 4). With unchecked input, as the cross "
-        f"entropy's, {took['hfvae, unchecked'] / took['cross entropy']:.2f}x as long as that (asked: at most 2.5)"
+        f"torch takes {took['torch'] / took['hfvae']:.1f}x as long. With unchecked input, as the cross entropy's, "
+        f"{took['hfvae, unchecked'] / took['cross entropy']:.2f}x as long as that; compiled, "
+        f"{took['hfvae, compiled'] / took['cross entropy']:.2f}x"
     )
     return took
 
@@ -92,11 +106,14 @@ class Bare:
         self,
         vae: VAE,
         batches: Iterator[Tensor],
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32,
         memory_format: torch.memory_format = torch.channels_last,
         optimizer: str = "adam",
+        compiled: bool = False,
     ) -> None:
         self.vae = vae.to(memory_format=memory_format)
+        self.elbo = torch.compile(vae.elbo) if compiled else vae.elbo
+        self.size = 0
         self.batches = batches
         self.dtype = dtype
         self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, True)
@@ -107,8 +124,9 @@ class Bare:
         seen = 0
         for x in islice(self.batches, steps):
             self.optimizer.zero_grad()
+            self.size = self.size or len(x)
             with torch.autocast("cpu", self.dtype, enabled=self.dtype is not torch.float32):
-                bound = self.vae.elbo(x)
+                bound = self.elbo(x) if len(x) == self.size else self.vae.elbo(x)
             (bound.distortion + bound.rate).mean().backward()
             self.optimizer.step()
             seen += len(x)
@@ -148,15 +166,19 @@ def rate(loop: Bare, steps: int) -> float:
     return seen / (time.perf_counter() - started)
 
 
-def fit_rate(config: Path, epochs: int, folder: Path) -> float:
-    """Images a second of train/fit.py from its first logged step to its last, validation and checkpoints included."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+def fit(config: Path, epochs: int, folder: Path, *settings: str) -> EventAccumulator:
+    """Run train/fit.py as a user does; returns what it logged."""
     command = [sys.executable, "train/fit.py", f"--config={config}", f"--trainer.default_root_dir={folder}"]
-    settings = [f"--trainer.max_epochs={epochs}", "--trainer.log_every_n_steps=10"]
-    subprocess.run([*command, *settings], cwd=REPOSITORY, check=True, capture_output=True)
+    limits = [f"--trainer.max_epochs={epochs}", "--trainer.log_every_n_steps=10"]
+    subprocess.run([*command, *limits, *settings], cwd=REPOSITORY, check=True, capture_output=True)
     events = EventAccumulator(str(folder / "logs"))
     events.Reload()
+    return events
+
+
+def fit_rate(config: Path, epochs: int, folder: Path, *settings: str) -> float:
+    """Images a second of train/fit.py from its first logged step to its last, validation and checkpoints included."""
+    events = fit(config, epochs, folder, *settings)
     first, *_, last = events.Scalars("train/elbo")
     images = (last.step - first.step) * recipe(config)["data"]["batch_size"]
     return images / (last.wall_time - first.wall_time)
@@ -186,48 +208,142 @@ def loop_rate(kind: str, config: Path, steps: int) -> float:
     return float(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout)
 
 
-def bare(config: Path) -> Bare:
-    return Bare(recipe_vae(config), recipe_batches(config), optimizer=recipe(config)["model"].get("optimizer", "adam"))
-
-
-def bare_kept(config: Path) -> Bare:
-    keep_freed_memory()
-    return bare(config)
+def bare(config: Path, compiled: bool = False) -> Bare:
+    keep_freed_memory()  # as train/fit.py does
+    optimizer = recipe(config)["model"].get("optimizer", "adam")
+    return Bare(recipe_vae(config), recipe_batches(config), optimizer=optimizer, compiled=compiled)
 
 
 def ancestor(config: Path) -> Bare:
     return Ancestor(DenseVAE() if "dense" in config.stem else ConvVAE())
 
 
-LOOPS = {"bare loop": bare, "bare loop that keeps freed memory": bare_kept, "ancestor": ancestor}
+LOOPS: dict[str, Callable[[Path], Bare]] = {
+    "bare loop": bare,
+    "compiled bare loop": partial(bare, compiled=True),
+    "ancestor": ancestor,
+}
 
 
-def recipes(folder: Path) -> Results:
+def loop(folder: Path) -> Results:
     results: Results = {}
-    for name, epochs, steps in (("mnist_dense", 11, 300), ("mnist_conv", 2, 100), ("mnist_conv_plain", 2, 200)):
+    for name, compiled, epochs, steps in (
+        ("mnist_dense", False, 11, 300),
+        ("mnist_dense", True, 11, 300),
+        ("mnist_conv_plain", False, 2, 150),
+        ("mnist_conv", False, 2, 60),
+    ):
         config = REPOSITORY / "configs" / f"{name}.yaml"
-        before = {kind: loop_rate(kind, config, steps) for kind in LOOPS}
-        ours = fit_rate(config, epochs, folder / name)
-        after = {kind: loop_rate(kind, config, steps) for kind in LOOPS}
-        rates = {kind: (before[kind] + after[kind]) / 2 for kind in LOOPS}
-        results[name] = {"train/fit.py": ours, **rates}
-        print(f"{name}: train/fit.py {ours:,.0f} images/s")
+        what = f"{name}, compiled" if compiled else name
+        kinds = ["compiled bare loop" if compiled else "bare loop", *([] if compiled else ["ancestor"])]
+        before = {kind: loop_rate(kind, config, steps) for kind in kinds}
+        ours = fit_rate(config, epochs, folder / what, f"--model.compile={compiled}".lower())
+        after = {kind: loop_rate(kind, config, steps) for kind in kinds}
+        rates = {kind: (before[kind] + after[kind]) / 2 for kind in kinds}
+        results[what] = {"train/fit.py": ours, **rates}
+        print(f"{what}: train/fit.py {ours:,.0f} images/s")
         for kind, speed in rates.items():
             print(f"    {ours / speed:.2f} times the {kind}'s {speed:,.0f}")
     return results
 
 
-def settings(_: Path) -> Results:
+ANCESTOR_EPOCHS = 50
+ANCESTOR_ELBO = {"mnist_dense": 1311.0}
+"""What its own recipe ends with, on the test images."""
+QUICK_EPOCHS = {"mnist_dense": 15}
+"""Of a run of ours that ends a little above that."""
+
+
+def quality(folder: Path) -> Results:
+    """Minutes from the command to a checkpoint whose test ELBO is the ancestor's final one."""
     results: Results = {}
-    for name in ("mnist_dense", "mnist_conv"):
+    for name, asked in ANCESTOR_ELBO.items():
         config = REPOSITORY / "configs" / f"{name}.yaml"
-        for dtype in (torch.float32, torch.bfloat16):
-            for layout in (torch.contiguous_format, torch.channels_last):
-                loop = Bare(recipe_vae(config), recipe_batches(config), dtype, layout)
-                key = f"{name}, {str(dtype).split('.')[1]}, {str(layout).split('.')[1]}"
-                results[key] = rate(loop, 40)
-                print(f"{key}: {results[key]:,.0f} images/s")
+        before = loop_rate("ancestor", config, 600)
+        started = time.perf_counter()
+        fit(config, QUICK_EPOCHS[name], folder / name)
+        ours = (time.perf_counter() - started) / 60
+        vae = load(folder / name / "pretrained", device="cpu")
+        data = MNISTDataModule(**{**recipe(config)["data"], "batch_size": 100})
+        data.setup("test")
+        elbo = image_bounds(vae, data.test_dataloader()).elbo.mean().item()
+        speed = (before + loop_rate("ancestor", config, 600)) / 2
+        theirs = ANCESTOR_EPOCHS * 50_000 / speed / 60
+        results[name] = {"minutes": ours, "test ELBO": elbo, "ancestor's minutes": theirs, "ancestor's ELBO": asked}
+        print(
+            f"{name}: test ELBO {elbo:.1f} after {ours:.2f} minutes, start and export included; the ancestor's "
+            f"{ANCESTOR_EPOCHS} epochs to {asked:.0f} take {theirs:.1f} at {speed:,.0f} images/s: {theirs / ours:.1f}x"
+        )
     return results
+
+
+def compilation(_: Path) -> Results:
+    results: Results = {}
+    for name in ("mnist_dense", "mnist_dense_20d", "mnist_conv_plain", "mnist_conv"):
+        config = REPOSITORY / "configs" / f"{name}.yaml"
+        batch = next(recipe_batches(config))
+        for dtype in (torch.float32, torch.bfloat16) if multiplies_bfloat16() else (torch.float32,):
+            loops = {}
+            for compiled in (False, True):
+                started = time.perf_counter()
+                loops[compiled] = Bare(recipe_vae(config), cycle([batch]), dtype, compiled=compiled)
+                took = time.perf_counter() - started
+            eager, fast = side_by_side({str(key): partial(it.images, 1) for key, it in loops.items()}, 9, 3).values()
+            key = f"{name}, {str(dtype).split('.')[1]}"
+            results[key] = {"eager ms": eager, "compiled ms": fast, "seconds to compile": took}
+            print(f"{key}: a step {eager:.1f} ms, compiled {fast:.1f}: {eager / fast:.2f}x; compiled in {took:.0f} s")
+    return results
+
+
+def processes(folder: Path) -> Results:
+    """The dense and the plain convolutional recipe by one process and by two, a thread each."""
+    results: Results = {}
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name, epochs in (("mnist_dense", 8), ("mnist_conv_plain", 1)):
+        config = REPOSITORY / "configs" / f"{name}.yaml"
+        one = fit_rate(config, epochs, folder / "one" / name)
+        two = 2 * fit_rate(config, 2 * epochs, folder / "two" / name, "--trainer.devices=2", "--trainer.strategy=ddp")
+        results[name] = {"one": one, "two": two}
+        print(f"{name}: two processes {two:,.0f} images/s, {two / one:.2f} times one process's {one:,.0f}")
+    return results
+
+
+def gpu(folder: Path) -> Results:
+    """Every recipe on the GPU, as users run it, and a profile of its steps."""
+    if not torch.cuda.is_available():
+        print("gpu: there is none")
+        return {}
+    results: Results = {}
+    for name in ("mnist_dense", "mnist_dense_20d", "mnist_conv_plain", "mnist_conv", "mnist_conv_binary"):
+        config = REPOSITORY / "configs" / f"{name}.yaml"
+        for compiled in (False, True):
+            what = f"{name}, compiled" if compiled else name
+            settings = [f"--model.compile={compiled}".lower(), "--data.batch_size=512"]
+            speed = fit_rate(config, 3, folder / what, *settings)
+            busy = gpu_busy(config, compiled)
+            results[what] = {"images/s": speed, "GPU busy": busy}
+            print(f"{what} on {torch.cuda.get_device_name()}: {speed:,.0f} images/s, GPU busy {busy:.0%}")
+    return results
+
+
+def gpu_busy(config: Path, compiled: bool, steps: int = 100) -> float:
+    """The share of the time in which the GPU computes, in steps of Lightning's loop at a batch size of 512."""
+    profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+    took: list[float] = []
+
+    class Profile(Callback):
+        def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+            if trainer.global_step in (50, 50 + steps):
+                torch.cuda.synchronize()
+                took.append(time.perf_counter())
+                profile.start() if len(took) == 1 else profile.stop()
+
+    training = VAETraining(**{**recipe(config)["model"], "vae": recipe_vae(config), "compile": compiled})
+    data = MNISTDataModule(**{**recipe(config)["data"], "batch_size": 512})
+    trainer = quiet_trainer(max_steps=51 + steps, precision="bf16-mixed", callbacks=[Profile()], limit_val_batches=0)
+    trainer.fit(training, data)
+    kernels = sum(event.device_time_total for event in profile.events())
+    return kernels / 1e6 / (took[1] - took[0])
 
 
 def precision(folder: Path) -> Results:
@@ -251,17 +367,14 @@ def precision(folder: Path) -> Results:
 def trained_elbo(config: Path, setting: Any, epochs: int, seed: int) -> float:
     lightning.seed_everything(seed, verbose=False)
     training = VAETraining(**{**recipe(config)["model"], "vae": recipe_vae(config)})
-    trainer = lightning.Trainer(
-        max_epochs=epochs,
-        precision=setting,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=epochs, precision=setting, accelerator="cpu")
     trainer.fit(training, MNISTDataModule(**recipe(config)["data"]))
     return trainer.callback_metrics["val/elbo"].item()
+
+
+def quiet_trainer(**settings: Any) -> lightning.Trainer:
+    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    return lightning.Trainer(**dict.fromkeys(off, False), **settings)
 
 
 def growth(_: Path) -> Results:
@@ -310,12 +423,30 @@ def plot(results: Results, path: Path) -> None:
 
 
 PARTS: dict[str, Callable[[Path], Results]] = {
+    "loop": loop,
+    "quality": quality,
     "density": density,
-    "recipes": recipes,
-    "settings": settings,
+    "compile": compilation,
+    "processes": processes,
     "precision": precision,
     "growth": growth,
+    "gpu": gpu,
 }
+
+
+def machine() -> Results:
+    """What figures depend on: processor, its flags for matrix products, threads."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    about = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = [flag for flag in about.get("flags", "").split() if flag.startswith(("amx", "avx"))]
+    return {
+        "processor": about.get("model name", platform.processor() or platform.machine()),
+        "flags": flags,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def main() -> None:
@@ -326,13 +457,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.loop:
         kind, config, steps = arguments.loop
-        print(rate(LOOPS[kind](Path(config)), int(steps)))
+        trained = LOOPS[kind](Path(config))
+        trained.images(5)
+        print(rate(trained, int(steps)))
         return
     keep_freed_memory()  # as train/fit.py does
-    results: Results = {
-        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-    }
+    results: Results = {"machine": machine()}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for part in arguments.parts or PARTS:
