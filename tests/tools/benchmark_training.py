@@ -52,6 +52,7 @@ from hfvae.training.hardware import multiplies_bfloat16
 from hfvae.training.optimizers import OPTIMIZERS
 
 LIMIT = ContinuousBernoulliLikelihood.limit
+FASTEST = torch.bfloat16 if multiplies_bfloat16() else torch.float32
 DATA = os.environ.get("HFVAE_DATA_DIR", "data")
 Results = dict[str, Any]
 
@@ -106,7 +107,7 @@ class Bare:
         self,
         vae: VAE,
         batches: Iterator[Tensor],
-        dtype: torch.dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32,
+        dtype: torch.dtype = FASTEST,
         memory_format: torch.memory_format = torch.channels_last,
         optimizer: str = "adam",
         compiled: bool = False,
