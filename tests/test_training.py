@@ -192,7 +192,7 @@ def test_averaged_weights_do_not_ruin_a_short_run(
 
     def bound(name: str, *settings: str) -> float:
         root = f"--trainer.default_root_dir={tmp_path / name}"
-        fit_here("--config", str(config), root, *limits, "--trainer.check_val_every_n_epoch=1", *small, *settings)
+        fit_here("--config", str(config), root, *limits, *small, *settings)
         found = re.search(r"validation bound (-?[\d.]+) nats", capsys.readouterr().out)
         assert found
         return float(found[1])
@@ -593,3 +593,11 @@ def test_steps_that_are_checked_together(tmp_path: Path) -> None:
         with pytest.raises(Diverged, match="not finite in step 2"):
             check()
         assert torch.load(tmp_path / "diverged-0.pt")["batch"] == "batch 2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "epochs", "interval"),
+    [(5, 85, 5), (5, 84, 4), (5, 7, 1), (5, 1, 1), (1, 6, 1), (5, -1, 5), (5, None, 5), (None, 10, None), (0, 10, 0)],
+)
+def test_the_last_epoch_is_validated(asked: int | None, epochs: int | None, interval: int | None) -> None:
+    assert script.validation_interval(asked, epochs) == interval

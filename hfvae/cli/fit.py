@@ -82,6 +82,7 @@ class FitCLI(LightningCLI):
         settings = self.config_init.trainer
         if settings.precision is None:
             settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
+        settings.check_val_every_n_epoch = validation_interval(settings.check_val_every_n_epoch, settings.max_epochs)
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
@@ -113,6 +114,13 @@ class SaveConfig(SaveConfigCallback):
             path = Path(trainer.default_root_dir) / self.config_filename
             path.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+
+
+def validation_interval(asked: int | None, epochs: int | None) -> int | None:
+    """The largest number of epochs up to `asked` that divides a run's, so that the last one is validated."""
+    if asked is None or asked < 1 or epochs is None or epochs < 1:
+        return asked  # validation by steps, what Lightning refuses, and a run whose length is in steps
+    return max(interval for interval in range(1, asked + 1) if epochs % interval == 0)
 
 
 def as_list(given: Any) -> list[Any]:

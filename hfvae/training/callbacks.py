@@ -30,19 +30,22 @@ class LogImages(Callback):
     """Logs reconstructions, samples and the latent scatter of validation images, with whatever logger there is.
 
     Args:
-        every_n_epochs: number of epochs from one set of figures to the next; the last epoch has one, too.
+        every_n_epochs: least number of epochs from one set of figures to the next; the first validation and the last
+            epoch have one, too.
         num_images: images to reconstruct and to sample.
     """
 
-    def __init__(self, every_n_epochs: int = 10, num_images: int = 16) -> None:
+    def __init__(self, every_n_epochs: int = 20, num_images: int = 16) -> None:
         self.every_n_epochs = every_n_epochs
         self.num_images = num_images
+        self._next = 0
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        due = last or trainer.current_epoch % self.every_n_epochs == 0
+        due = last or trainer.current_epoch >= self._next
         if trainer.sanity_checking or not trainer.is_global_zero or not due:
             return
+        self._next = trainer.current_epoch + self.every_n_epochs
         vae: VAE = pl_module.vae  # type: ignore[assignment]
         loaders = trainer.val_dataloaders
         loader: Any = loaders[0] if isinstance(loaders, list) else loaders

@@ -229,8 +229,8 @@ LOOPS: dict[str, Callable[[Path], Bare]] = {
 def loop(folder: Path) -> Results:
     results: Results = {}
     for name, compiled, epochs, steps in (
-        ("mnist_dense", False, 11, 300),
-        ("mnist_dense", True, 11, 300),
+        ("mnist_dense", False, 15, 300),
+        ("mnist_dense", True, 15, 300),
         ("mnist_conv_plain", False, 2, 150),
         ("mnist_conv", False, 2, 60),
     ):
