@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from jinja2 import Environment, StrictUndefined
 
 from ..datasets import Dataset
 from ..papers import IMPORTANCE_WEIGHTED, Paper
@@ -124,6 +123,8 @@ def render(
     Raises:
         ValueError: `current` has front matter that is not YAML.
     """
+    from jinja2 import Environment, StrictUndefined  # a fiftieth of the import's time, for those who write cards
+
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["figure"] = _figure
     environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the table's cell

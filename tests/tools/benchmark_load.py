@@ -1,8 +1,13 @@
-"""How much `load` adds to reading the weights and building the module: `python tests/tools/benchmark_load.py`."""
+"""How long `import hfvae` and `load` take beside what they need: `python tests/tools/benchmark_load.py`.
+
+The whole of a process against `import torch` and reading the file, then `load` alone against reading and building.
+"""
 
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -19,7 +24,23 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def processes(name: str, rounds: int = 10) -> None:
+    """Both programs in turns, each in a process of its own."""
+    path = hub.ModelSource(name).path(hub.WEIGHTS)
+    ours = f"import hfvae; hfvae.load({name!r}, device='cpu')"
+    theirs = f"import torch; from safetensors.torch import load_file; load_file({str(path)!r})"
+
+    def run(program: str) -> float:
+        return seconds(lambda: subprocess.run([sys.executable, "-c", program], check=True))
+
+    run(ours)
+    pairs = [(run(ours), run(theirs)) for _ in range(rounds)]
+    we, they = (statistics.median(times) for times in zip(*pairs, strict=True))
+    print(f"{name}: import hfvae and load {we:.2f} s, import torch and load_file {they:.2f} s, ratio {we / they:.2f}")
+
+
 def main(rounds: int = 30) -> None:
+    processes(hub.bundled_names()[0])
     for name in hub.bundled_names():
         source = hub.ModelSource(name)
         kind = type(load(name, device="cpu"))
