@@ -146,7 +146,7 @@ def read_batch(vae: VAE, batch: Any, generator: torch.Generator | None = None) -
         generator: source of that treatment's noise; None takes torch's global one.
 
     Returns:
-        Images (N, *image_shape), and targets (N,) on the CPU, or None where the batch has none.
+        Images (N, *image_shape) and targets (N,), where they are, or None where the batch has none.
 
     Raises:
         TypeError, ValueError: a batch of another kind, or images of another shape.
@@ -158,15 +158,19 @@ def read_batch(vae: VAE, batch: Any, generator: torch.Generator | None = None) -
     if x.dtype == torch.uint8:
         grey = x.cpu() / (GREY_LEVELS - 1)
         x = vae.likelihood.preprocess(grey, generator, vae.training_data.pixels).to(images.device)
-    return x, None if targets is None else torch.as_tensor(targets).cpu()
+    return x, None if targets is None else torch.as_tensor(targets)
 
 
 def read_loader(vae: VAE, loader: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """The batches of a loader as `read_batch` reads them, on the model's device; each pass has the same noise."""
+    """The batches of a loader as `read_batch` reads them; each pass has the same noise.
+
+    Yields:
+        Images on the model's device, and targets on the CPU.
+    """
     generator = torch.Generator().manual_seed(0)
     for batch in loader:
         x, targets = read_batch(vae, batch, generator)
-        yield x.to(vae.device), targets
+        yield x.to(vae.device), None if targets is None else targets.cpu()
 
 
 def require_targets(targets: Tensor | None) -> Tensor:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+
+_unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
+
+
+@contextmanager
+def unchecked_values() -> Iterator[None]:
+    """Take values as valid inside: on a GPU each check waits for all that was asked of it before."""
+    token = _unchecked.set(True)
+    try:
+        yield
+    finally:
+        _unchecked.reset(token)
 
 
 def transformed(tensor: Tensor) -> bool:
@@ -17,9 +31,9 @@ def values_known(tensor: Tensor) -> bool:
     """Whether Python may branch on the values of a tensor.
 
     It may not while `torch.compile`, `torch.export` or `torch.onnx.export` trace it, under `torch.vmap` and the other
-    transforms of `torch.func`, or on the meta device.
+    transforms of `torch.func`, or on the meta device, and it need not in `unchecked_values`.
     """
-    if torch.compiler.is_compiling() or tensor.is_meta:
+    if torch.compiler.is_compiling() or tensor.is_meta or _unchecked.get():
         return False
     return not transformed(tensor)
 

@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "inference": {"datasets", "images", "models", "sampling"},
     "evaluation": {"inference", "models", "sampling"},
     "export": {"inference", "models", "version"},
-    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling"},
+    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling", "tensors"},
     "demo": {
         *(
             "allocator",

@@ -10,6 +10,7 @@ from support import LIKELIHOOD_TYPES, TINY
 from torch import Tensor, nn
 
 from hfvae import VAE
+from hfvae.tensors import unchecked_values
 
 BATCH = 4
 
@@ -116,3 +117,15 @@ def test_eager_calls_keep_their_checks(likelihood_type: str) -> None:
     if likelihood_type in ("Bernoulli", "ContinuousBernoulli"):
         with pytest.raises(ValueError, match=r"needs pixels in \[0, 1\]"):
             vae.encode(torch.full((1, *vae.image_shape), 2.0))
+
+
+def test_checks_of_values_can_be_left_out() -> None:
+    """As on a GPU, where each would wait for it; what does not need values is checked all the same."""
+    vae = TINY["dense"]()
+    grey = torch.full((2, 1, 28, 28), 1.5)
+    with unchecked_values():
+        vae.elbo(grey)
+        with pytest.raises(ValueError, match="must have shape"):
+            vae.elbo(grey[:, :, 1:])
+    with pytest.raises(ValueError, match="needs pixels in"):
+        vae.elbo(grey)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from typing_extensions import Self
 from .. import hub
 from ..inference import read_batch
 from ..models import VAE, ELBOTerms
+from ..tensors import unchecked_values
 from .hardware import can_compile
 from .objectives import importance_weighted_bound
 from .optimizers import OPTIMIZERS
@@ -141,10 +143,15 @@ class VAETraining(lightning.LightningModule):
         """The image that the VAE shows for each of x (B, *image_shape) as `VAE.encode` takes them: in [0, 1]."""
         return self.vae.decode_image(self.vae.posterior.code(self.vae.encode(x)))
 
-    def training_step(self, batch: Any) -> Tensor:
-        """The loss of a batch as `hfvae.inference.read_batch` takes it."""
+    def training_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
+        """The loss of a batch as `hfvae.inference.read_batch` takes it. On a GPU an epoch's first is checked."""
         self.batch = batch  # saved if the step diverges
         x, _ = read_batch(self.vae, batch)
+        with unchecked_values() if x.is_cuda and batch_idx > 0 else nullcontext():
+            return self._loss(x)
+
+    def _loss(self, x: Tensor) -> Tensor:
+        """The loss of images x (B, *image_shape), logged from time to time."""
         if self.in_importance_phase:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
             self.log("train/bound", bound.detach())
