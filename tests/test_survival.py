@@ -76,6 +76,7 @@ def start(
     settings = {
         "--trainer.default_root_dir": root,
         "--trainer.max_epochs": 4,
+        "--trainer.check_val_every_n_epoch": 1,
         "--trainer.limit_train_batches": 12,
         "--trainer.limit_val_batches": 2,
         "--trainer.log_every_n_steps": 1,

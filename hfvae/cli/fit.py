@@ -92,7 +92,14 @@ class FitCLI(LightningCLI):
                 self.root, name="logs", version="", purge_step=done, default_hp_metric=False
             )
         self.checkpoints = ModelCheckpoint(
-            folder, filename="best", monitor="val/bound", mode="max", save_last=True, enable_version_counter=False
+            folder,
+            filename="best",
+            monitor="val/bound",
+            mode="max",
+            save_last=True,
+            every_n_epochs=settings.check_val_every_n_epoch,
+            save_on_train_epoch_end=True,  # one within validation resumes rightly only if that is due again
+            enable_version_counter=False,
         )
         self.timer = Timer()  # its state, kept in checkpoints, counts the time before a resumption too
         own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), LogImages()]
