@@ -28,7 +28,7 @@ import paths  # noqa: F401
 from playwright.sync_api import Error
 from support import App, close, free_port, open_browser, resident, returning
 
-from hfvae import VAE, load
+from hfvae import VAE, hub, load
 from hfvae.demo.registry import PAD_SIDE
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
@@ -396,7 +396,7 @@ def clients(count: int, seconds: float, log: Path) -> None:
 def alone(browser: Any, log: Path) -> None:
     app = App(log)
     try:
-        for model in (CONV, DENSE):
+        for model in hub.bundled_names():
             for figure in (drawing, slider, hovering):
                 figure(browser, app.url, model)
     finally:
