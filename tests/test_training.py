@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
 from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.sampling import rsample
-from hfvae.training import AverageWeights, Diverged, VAETraining
+from hfvae.training import AverageWeights, Diverged, EndUnrotated, VAETraining
 from hfvae.training.objectives import importance_weighted_bound
 from hfvae.training.optimizers import muon
 
@@ -601,3 +602,21 @@ def test_steps_that_are_checked_together(tmp_path: Path) -> None:
 )
 def test_the_last_epoch_is_validated(asked: int | None, epochs: int | None, interval: int | None) -> None:
     assert script.validation_interval(asked, epochs) == interval
+
+
+def test_the_last_epochs_are_not_rotated() -> None:
+    data = SimpleNamespace(rotation=5.0, num_workers=0, train_set=SimpleNamespace(rotation=5.0))
+    trainer: Any = SimpleNamespace(datamodule=data, max_epochs=6)
+    training = VAETraining(TINY["dense"]())
+    rotations = []
+    for trainer.current_epoch in range(6):
+        EndUnrotated(2).on_train_epoch_start(trainer, training)
+        rotations.append(data.train_set.rotation)
+    assert rotations == [5, 5, 5, 5, 0, 0]
+    for setting, value, sentence in (("max_epochs", -1, "max_epochs"), ("datamodule", data, "num_workers 0")):
+        data.num_workers = int(setting == "datamodule")
+        setattr(trainer, setting, value)
+        with pytest.raises(MisconfigurationException, match=sentence):
+            EndUnrotated(2).on_train_epoch_start(trainer, training)
+    with pytest.raises(ValueError, match="last_epochs"):
+        EndUnrotated(0)

@@ -1,6 +1,6 @@
 """Training with Lightning: the module, its objectives and optimizers, callbacks, a logger."""
 
-from .callbacks import AtomicCheckpointIO, AverageWeights, LogImages, SaveOnInterrupt
+from .callbacks import AtomicCheckpointIO, AverageWeights, EndUnrotated, LogImages, SaveOnInterrupt
 from .module import Diverged, VAETraining
 from .trackio import TrackioLogger
 
@@ -8,6 +8,7 @@ __all__ = [
     "AtomicCheckpointIO",
     "AverageWeights",
     "Diverged",
+    "EndUnrotated",
     "LogImages",
     "SaveOnInterrupt",
     "TrackioLogger",

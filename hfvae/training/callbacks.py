@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import hub, plots
+from ..data import MNISTDataModule
 from ..evaluation import encode_dataset
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
@@ -149,3 +151,37 @@ class AverageWeights(WeightAveraging):
         step, covered = int(updates) + (self.every_n_steps - 1) * later, self.every_n_steps if later else 1
         decay = min(self.decay, (1 + step) / (10 + step)) ** covered
         torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
+
+
+class EndUnrotated(Callback):
+    """Leaves the images of a training's last epochs unrotated.
+
+    Rotation keeps a model from learning its training images by heart, and makes it a model of turned ones; a few epochs
+    without it, at a learning rate that is nearly 0, adapt the model to images as they are.
+
+    Args:
+        last_epochs: their number.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+
+    def __init__(self, last_epochs: int) -> None:
+        if last_epochs < 1:
+            raise ValueError(f"last_epochs must be at least 1, got {last_epochs}")
+        self.last_epochs = last_epochs
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Lightning's hook.
+
+        Raises:
+            MisconfigurationException: loader processes, which have the images' treatment since the first epoch, or a
+                training whose number of epochs is open.
+        """
+        data: MNISTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        if data.num_workers > 0:
+            raise MisconfigurationException("EndUnrotated needs --data.num_workers 0")
+        if trainer.max_epochs is None or trainer.max_epochs < 0:
+            raise MisconfigurationException("EndUnrotated needs --trainer.max_epochs")
+        last = trainer.current_epoch >= trainer.max_epochs - self.last_epochs
+        data.train_set.rotation = 0.0 if last else data.rotation
