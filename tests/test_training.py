@@ -542,7 +542,6 @@ def batches(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
 @without_validation
 def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last batch of an epoch, of another size, is not compiled anew."""
-    monkeypatch.setattr("torch._inductor.config.fallback_random", True)  # draws as without compilation
     torch._dynamo.reset()
     compiled: list[Any] = []
     original = torch.compile
@@ -552,7 +551,8 @@ def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.Mo
         torch.manual_seed(0)
         data = batches(16, 16, 7)
         training = VAETraining(TINY["dense"](), learning_rate=1e-2, compile=setting)
-        quiet_trainer(tmp_path, max_epochs=2).fit(training, torch.utils.data.DataLoader(data, batch_size=None))
+        with torch._inductor.config.patch(fallback_random=True):  # draws as without compilation
+            quiet_trainer(tmp_path, max_epochs=2).fit(training, torch.utils.data.DataLoader(data, batch_size=None))
         weights.append(torch.cat([value.flatten() for value in training.vae.state_dict().values()]))
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
     assert compiled[-1].__self__ is training.vae
