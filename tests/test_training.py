@@ -145,7 +145,7 @@ def test_a_stopped_run_leaves_a_usable_checkpoint(
     last = tmp_path / "checkpoints" / "last.ckpt"
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
-            command(*short(tmp_path, epochs=100_000)),
+            command(*short(tmp_path, epochs=100_000), "--model.compile=false"),
             env=for_training(mnist_dir),
             stdout=output,
             stderr=output,
@@ -153,7 +153,7 @@ def test_a_stopped_run_leaves_a_usable_checkpoint(
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
-            for _ in range(600):
+            for _ in range(900):
                 time.sleep(0.1)
                 if last.exists():
                     break
