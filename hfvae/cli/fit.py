@@ -41,7 +41,7 @@ from ..training.hardware import multiplies_bfloat16
 from . import REPOSITORY, import_extensions
 
 EMBEDDED = 1500
-"""Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds all."""
+"""Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds more."""
 PROGRESS_EVERY = 20
 """Steps between updates of the progress bar; Lightning's own default takes a tenth of a dense model's time."""
 LOCK = ".lock"

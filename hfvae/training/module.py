@@ -120,17 +120,26 @@ class VAETraining(lightning.LightningModule):
         record = getattr(getattr(self.trainer, "datamodule", None), "record", None)
         if record is not None:
             self.vae.training_record = record
-        wanted = self.compile_elbo
-        if wanted == "auto":
-            wanted = self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
-            if wanted and not can_compile():
-                rank_zero_info("No C++ compiler was found: the model is not compiled, and trains more slowly")
-                wanted = False
-        elif wanted and not can_compile():
-            raise MisconfigurationException(
-                "--model.compile needs a compiler, such as g++, and none works here: install one, or set it to auto"
-            )
-        self._elbo = torch.compile(self.vae.elbo) if wanted else self.vae.elbo
+        self._elbo = torch.compile(self.vae.elbo) if self._compiles() else self.vae.elbo
+
+    def _compiles(self) -> bool:
+        """Whether this run's ELBO is to be compiled.
+
+        Raises:
+            MisconfigurationException: it was asked for, and there is no compiler.
+        """
+        automatic = self.compile_elbo == "auto"
+        pays = self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
+        if not (pays if automatic else self.compile_elbo):
+            return False
+        if can_compile():
+            return True
+        if automatic:
+            rank_zero_info("No C++ compiler was found: the model is not compiled, and trains more slowly")
+            return False
+        raise MisconfigurationException(
+            "--model.compile needs a compiler, such as g++, and none works here: install one, or set it to auto"
+        )
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""
