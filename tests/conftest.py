@@ -59,6 +59,7 @@ def measure_what_only_others_run() -> None:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+    torch.distributions.Distribution.set_default_validate_args(True)  # a test's torch.compile turns it off for good
 
 
 @pytest.fixture(params=sorted(TINY))

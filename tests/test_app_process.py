@@ -22,7 +22,8 @@ from hfvae.cli import app
 decode_image = VAE.decode_image
 def slow(self, z):
     if len(z) == 99:
-        time.sleep(3)
+        print("a long call runs", flush=True)
+        time.sleep(2)
     if len(z) == 98:
         raise RuntimeError("injected\\nFAKE line")
     return decode_image(self, z)
@@ -62,6 +63,13 @@ def generate(app: App, count: int) -> str:
         return answer.read().decode()
 
 
+def wait_for_long_call(app: App) -> None:
+    end = time.monotonic() + 30
+    while "a long call runs" not in app.log.read_text():
+        assert time.monotonic() < end, app.log.read_text()
+        time.sleep(0.05)
+
+
 def test_readiness(app: App) -> None:
     status, content = get(app, "healthz")
     assert (status, json.loads(content)) == (200, {"status": "ready", "models": ["mnist-dense-2d"]})
@@ -71,12 +79,12 @@ def test_sigterm_lets_a_running_call_end(app: App) -> None:
     answers: list[str] = []
     call = threading.Thread(target=lambda: answers.append(generate(app, 99)))
     call.start()
-    time.sleep(1)  # it runs now
+    wait_for_long_call(app)
     app.process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert json.loads(get(app, "healthz")[1])["status"] == "stopping"
     call.join(20)
-    assert "event: complete" in answers[0]
+    assert "event: complete" in answers[0], app.log.read_text()
     assert app.process.wait(10) == 0
     assert "Goodbye" in app.log.read_text()
 

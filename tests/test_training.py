@@ -541,7 +541,7 @@ def batches(*sizes: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 @without_validation
 def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last batch of an epoch, of another size, is not compiled anew."""
+    """The last batch of an epoch, of another size, is not compiled anew, and distributions go on checking values."""
     torch._dynamo.reset()
     compiled: list[Any] = []
     original = torch.compile
@@ -557,6 +557,7 @@ def test_a_compiled_model_learns_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
     assert compiled[-1].__self__ is training.vae
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2, "the trial's and the ELBO's"
+    assert torch.distributions.Distribution._validate_args
 
 
 @without_validation

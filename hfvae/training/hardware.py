@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from torch.distributions import Distribution
 
 
 def multiplies_bfloat16() -> bool:
@@ -17,10 +18,16 @@ def multiplies_bfloat16() -> bool:
 
 @cache
 def can_compile() -> bool:
-    """Whether ``torch.compile`` works here; it needs a C++ compiler, or Triton for a GPU."""
+    """Whether ``torch.compile`` works here; it needs a C++ compiler, or Triton for a GPU.
+
+    The first compilation of a process ends the checks of all its distributions; here they are taken up again.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    checked = Distribution._validate_args
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))
     except RuntimeError:  # of TorchDynamo, whatever the compiler's own was
         return False
+    finally:
+        Distribution.set_default_validate_args(checked)
     return True
