@@ -134,7 +134,7 @@ def test_posterior_draws_scatter_around_the_mean(registry: ModelRegistry) -> Non
     mean = pictures(draw.reconstruct(registry, request)["reconstruction"])
     assert draws.shape == (10, 28, 28)
     assert len(draws.unique(dim=0)) == 10
-    assert 0.001 < (draws.mean(0) - mean).abs().mean() < 0.05
+    assert 0.0001 < (draws.mean(0) - mean).abs().mean() < 0.05
     torch.testing.assert_close(pictures(answer["deviation"])[0], 2 * draws.std(0), atol=0.02, rtol=0)
 
 
@@ -209,7 +209,7 @@ def test_the_most_active_latents_come_first(registry: ModelRegistry) -> None:
     assert two["ranking"] == [0, 1]
     activity = registry.models[CONV].activity
     assert [activity[latent] for latent in many["ranking"]] == sorted(activity, reverse=True)
-    assert sum(many["active"]) == 20
+    assert sum(many["active"]) == 32
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "silu", "tanh", "gelu"])

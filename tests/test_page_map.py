@@ -107,12 +107,15 @@ def test_the_decoded_backdrop(person: Person, model: str) -> None:
     assert person.settled("#map") == bare
 
 
-def test_neighbours_or_principal_directions(browser: Any, serve: Callable[..., App], tmp_path: Path) -> None:
+def test_neighbours_principal_directions_and_a_dead_latent(
+    browser: Any, serve: Callable[..., App], tmp_path: Path
+) -> None:
     vae = DenseVAE(hidden_features=(32,), latent_dim=5)
     vae.save_pretrained(tmp_path / "clusters")
     labels = torch.arange(200) % 10
     centres = 3 * torch.randn(10, 5)
     codes = centres[labels] + 0.1 * torch.randn(200, 5)
+    codes[:, 3] = 0.001 * torch.randn(200)
     places = neighbour_embedding(codes)
     assert places is not None
     hub.write_latents(tmp_path / "clusters", hub.Latents(codes, labels, None, places))
@@ -132,6 +135,8 @@ def test_neighbours_or_principal_directions(browser: Any, serve: Callable[..., A
     layout.select_option("directions")
     person.wait_for_change("#map", neighbours)
     assert "principal directions" in person.page.locator(".hf-map-note").inner_text()
+    person.open("Sliders")
+    assert person.page.locator("#sliders .hf-dead input").count() == 1
     person.page.context.close()
 
 

@@ -106,11 +106,10 @@ def test_switching_the_model(person: Person, vaes: dict[str, VAE]) -> None:
     inputs = person.page.locator("#sliders input[type=range]")
     assert inputs.count() == 32
     assert person.page.locator("#sliders input[type=range]:visible").count() == 10
-    assert person.page.locator("#sliders .hf-dead").count() == 12
     person.press("Show the 22 less active latents")
     assert person.page.locator("#sliders input[type=range]:visible").count() == 32
     person.open_map()
-    assert "projection" in person.page.locator(".hf-map-note").inner_text()
+    assert "t-SNE" in person.page.locator(".hf-map-note").inner_text()
     person.choose(DENSE)
     assert "Any place can be decoded" in person.page.locator(".hf-map-note").inner_text()
     person.open("Sliders")
@@ -131,7 +130,9 @@ def test_the_card_of_the_model_on_show(person: Person) -> None:
 def test_the_link_carries_model_and_point(app: App, person: Person, vaes: dict[str, VAE], model: str) -> None:
     person.choose(model)
     person.open("Sliders")
+    before = person.z
     person.press("Random draw")
+    person.wait_until(lambda: person.z != before)
     person.page.wait_for_function("location.search.includes('z=') && location.href === hfvae.link.address()")
     z = person.z
     assert close(person.settled("#generated"), vaes[model], z)

@@ -35,7 +35,10 @@ from hfvae.training import VAETraining
 ROOT = Path("runs/experiments")
 RECIPE = "configs/mnist_conv_binary.yaml"
 NLL_IMAGES, NLL_SAMPLES, DRAWS = 400, 500, 10_000
-STEPS_AN_EPOCH = 391
+OPTIMIZER = {"optimizer": "muon", "learning_rate": 3e-3}
+BATCH = 256
+"""Optimizer and batch are the recipe's."""
+STEPS_AN_EPOCH = 196
 PROBE_STEPS = 30
 
 
@@ -141,7 +144,7 @@ def run(name: str, chosen: Variant, minutes: float, threads: int) -> None:
 def epochs_within(minutes: float, chosen: Variant) -> int:
     """How many epochs fit, by the time of a few steps; an importance-weighted one counts as three."""
     vae = ConvVAE(likelihood_type="Bernoulli", hidden_features=[256], activation="silu", **chosen.vae)
-    data = MNISTDataModule(binarize="dynamic", batch_size=128)
+    data = MNISTDataModule(binarize="dynamic", batch_size=BATCH)
     trainer = lightning.Trainer(
         max_steps=PROBE_STEPS,
         logger=False,
@@ -153,7 +156,7 @@ def epochs_within(minutes: float, chosen: Variant) -> int:
         precision="bf16-mixed",
     )
     started = time.monotonic()
-    trainer.fit(VAETraining(vae), data)
+    trainer.fit(VAETraining(vae, **OPTIMIZER), data)
     epoch = (time.monotonic() - started) / PROBE_STEPS * STEPS_AN_EPOCH / 60
     return max(2, round(minutes / epoch / (1 + 2 * chosen.importance)))
 

@@ -1,4 +1,4 @@
-"""Make README's pictures: each tab, wide and on a phone, light and dark, and a short GIF of a drawing.
+"""Make README's pictures: each tab, wide and on a phone, light and dark, a short GIF of a drawing, and prior draws.
 
     python tests/tools/screenshots.py FOLDER
 
@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import paths  # noqa: F401
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from support import App, open_browser, returning
+
+from hfvae import generate, load
 
 SCREENS = {"wide": {"width": 1240, "height": 860}, "phone": {"width": 390, "height": 844}}
 STROKE = [(90, 80), (150, 60), (190, 95), (130, 135), (195, 180), (150, 225), (85, 205)]
@@ -61,8 +65,25 @@ def film(browser: Any, url: str, path: Path) -> None:
     page.context.close()
 
 
+def prior_draws(path: Path, rows: int = 6, columns: int = 12) -> None:
+    """What the bundled decoder makes of draws from N(0, I), and of draws from the prior that was learned with it."""
+    vae = load("mnist-conv-32d", device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(rows * columns, vae.latent_dim, generator=generator)
+    learned = generate(vae, rows * columns, generator=generator)
+    figure = Figure(figsize=(columns, rows / 2 + 0.4), layout="constrained")
+    drawn = {"z from N(0, I)": generate(vae, z=noise), "z from the learned prior": learned}
+    for axis, (title, images) in zip(figure.subplots(1, 2), drawn.items(), strict=True):
+        grid = images.view(rows, columns, 28, 28).transpose(1, 2).reshape(rows * 28, columns * 28)
+        axis.imshow(grid.numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=11)
+        axis.set_axis_off()
+    figure.savefig(path, dpi=90)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    prior_draws(folder / "prior.png")
     with tempfile.TemporaryDirectory() as empty, open_browser() as browser:
         app = App(Path(empty) / "log", HFVAE_DATA_DIR=empty)
         for screen, size in SCREENS.items():
