@@ -78,7 +78,7 @@ class VAETraining(lightning.LightningModule):
             raise ValueError(f"kl_warmup_epochs must not be negative, got {kl_warmup_epochs}")
         if importance_epochs < 0 or importance_samples < 1 or (importance_epochs > 0) != (importance_samples > 1):
             raise ValueError(
-                "importance_epochs and importance_samples must be given together, at least 1 and 2, or 0 and 1 for none, "
+                "importance_epochs and importance_samples must be at least 1 and 2, or 0 and 1 for none; "
                 f"got {importance_epochs} and {importance_samples}"
             )
         if importance_epochs and vae.beta != 1:
