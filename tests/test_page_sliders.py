@@ -17,7 +17,7 @@ from support import App, close
 import hfvae
 from hfvae import VAE, ConvVAE, DenseVAE, generate
 from hfvae.demo.registry import ModelRegistry
-from hfvae.sampling import from_noise, to_noise
+from hfvae.sampling import from_noise, is_standard_normal, to_noise
 
 pytestmark = pytest.mark.browser
 
@@ -127,7 +127,10 @@ def test_morph(person: Person, vaes: dict[str, VAE], model: str, tmp_path: Path)
     person.open("Sliders")
     assert person.settled("[data-keep=a].hf-end") == one
     person.page.locator("#film .hf-cell").nth(8).wait_for()
-    assert alike(person.pixels("#film .hf-cell:nth-child(1)"), one)
+    path = person.page.locator("[data-do=path]")
+    assert path.input_value() == ("line" if is_standard_normal(vaes[model].prior) else "base")
+    path.select_option("line")
+    assert alike(person.settled("#film .hf-cell:nth-child(1)"), one)
     person.page.locator("#scrubber").fill("0.25")
     expected = torch.lerp(torch.tensor(z_a), torch.tensor(z_b), 0.25).tolist()
     assert person.z == pytest.approx(expected, abs=1e-5)
@@ -332,7 +335,9 @@ def test_a_learned_prior_beside_the_standard_one(browser: Any, serve: Callable[.
         person.settled("#generated")
         person.page.locator(f"[data-keep={end}].hf-end").click()
     person.page.locator("#film .hf-cell").nth(8).wait_for()
-    straight = person.settled("#film .hf-cell:nth-child(5)")
+    through_prior = person.settled("#film .hf-cell:nth-child(5)")
+    person.page.locator("[data-do=path]").select_option("line")
+    straight = person.wait_for_change("#film .hf-cell:nth-child(5)", through_prior)
     person.page.locator("[data-do=path]").select_option("base")
     person.wait_for_change("#film .hf-cell:nth-child(5)", straight)
     ends = person.page.evaluate("[hfvae.state.ends.a.z, hfvae.state.ends.b.z]")

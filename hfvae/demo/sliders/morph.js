@@ -74,8 +74,9 @@ function renew() {
   if (a && b && kind.value === "base") askPath({ model: hf.state.model.name, a: a.z, b: b.z, steps: PATH_STEPS });
 }
 function adopt() {
-  kind.value = "line";
-  kind.querySelector("[value=base]").hidden = !hf.state.model.basePath;
+  const { basePath: hasBase, drawsInBrowser: isStandardNormal } = hf.state.model;
+  kind.querySelector("[value=base]").hidden = !hasBase;
+  kind.value = hasBase && !isStandardNormal ? "base" : "line"; // a line leaves what a learned prior makes likely
   scrubber.value = 0;
   renew();
 }
