@@ -24,7 +24,7 @@ print(vae.latent_dim, vae.training)
 
 @pytest.mark.mnist
 @pytest.mark.browser
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Path) -> None:
     with HubServer() as server:
         environment = {
@@ -49,7 +49,8 @@ def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Pa
             return python(str(REPOSITORY / "train" / name), *arguments)
 
         recipe = str(REPOSITORY / "configs" / "mnist_conv.yaml")
-        small = ["--model.vae.init_args.channels=[4,8]", "--model.vae.init_args.hidden_features=[32]"]
+        small = ["channels=[4,8]", "hidden_features=[32]", 'prior_options={"blocks": 2, "features": 16}']
+        small = [f"--model.vae.init_args.{setting}" for setting in small]
         printed = script(
             "fit.py", "--config", recipe, "--trainer.max_epochs=1", "--trainer.limit_train_batches=50", *small
         )
