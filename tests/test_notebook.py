@@ -10,7 +10,7 @@ import pytest
 from support import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "train" / "analysis.ipynb"
-FIGURES, OF_MNIST = 16, 2
+FIGURES, OF_MNIST = 17, 2
 
 
 def notebook() -> Any:
