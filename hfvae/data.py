@@ -36,7 +36,7 @@ class ImageTensors(Dataset[Batch]):
         pixels: the treatment of grey levels.
         classes: the class names.
         rotation: each image is turned by its own angle, uniform in [-rotation, rotation] degrees, drawn from torch's
-            global generator.
+            global generator; bilinearly, or where pixels are binarised at random by nearest neighbours.
         noise_seed: None draws from torch's global generator, afresh each time. With a seed, an image's noise depends on
             the seed and the image's place in this part alone, so that all evaluations see the same data, in batches of
             any size.
@@ -74,7 +74,9 @@ class ImageTensors(Dataset[Batch]):
         chosen = self.indices[places.to(self.indices.device)]
         levels = self.images.levels[chosen].float()
         if self.rotation:
-            levels = rotate(levels, self.rotation).clamp_(0, 255)  # interpolation can round above 255
+            # interpolation makes grey edges, whose random binarisation is noise (at 5 degrees half as much again)
+            mode = "nearest" if self.pixels.binarize == "dynamic" else "bilinear"
+            levels = rotate(levels, self.rotation, mode).clamp_(0, 255)  # interpolation can round above 255
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
             noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)
@@ -93,13 +95,16 @@ class ImageTensors(Dataset[Batch]):
         return noise
 
 
-def rotate(images: Tensor, degrees: float) -> Tensor:
-    """Turn every image (B, C, H, W) around its centre by its own random angle, uniform in [-degrees, degrees]."""
+def rotate(images: Tensor, degrees: float, mode: str = "bilinear") -> Tensor:
+    """Turn every image (B, C, H, W) around its centre by its own random angle, uniform in [-degrees, degrees].
+
+    mode: bilinear, or nearest, which keeps each grey level as it is.
+    """
     angles = math.radians(degrees) * (2 * torch.rand(len(images), device=images.device) - 1)
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     turns = torch.stack([torch.stack([cos, -sin, zero], -1), torch.stack([sin, cos, zero], -1)], 1)
     grid = F.affine_grid(turns, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, align_corners=False)
 
 
 class MNISTDataModule(lightning.LightningDataModule):
