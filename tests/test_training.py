@@ -291,6 +291,7 @@ def test_other_objectives_train_on_real_digits(
         ("--data.data_dir=nowhere", "MNIST could not be downloaded"),
         ("--model.vae.init_args.latent_dim=0", "latent_dim must be between 1 and"),
         ("--data.binarize=dynamic", "give one of them"),
+        ("--trainer.devices=266026732", "devices must be at most 1024, got 266026732"),
     ],
 )
 def test_bad_settings_end_in_a_sentence(

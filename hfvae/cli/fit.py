@@ -44,6 +44,8 @@ EMBEDDED = 1500
 """Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds more."""
 PROGRESS_EVERY = 20
 """Steps between updates of the progress bar; Lightning's own default takes a tenth of a dense model's time."""
+MAX_DEVICES = 1024
+"""Of one machine; Lightning makes a list of as many as it is asked for before it looks for them."""
 LOCK = ".lock"
 DEFAULT_RECIPE = "mnist_dense"
 RECIPES = (REPOSITORY / "configs", Path(__file__).resolve().parent.parent / "recipes")
@@ -80,6 +82,9 @@ class FitCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: object):  # type: ignore[no-untyped-def]
         settings = self.config_init.trainer
+        devices = str(settings.devices)  # a number may come as text
+        if devices.isdecimal() and int(devices) > MAX_DEVICES:
+            raise ValueError(f"--trainer.devices must be at most {MAX_DEVICES}, got {devices}")
         if settings.precision is None:
             settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
         settings.check_val_every_n_epoch = validation_interval(settings.check_val_every_n_epoch, settings.max_epochs)
@@ -127,7 +132,7 @@ def validation_interval(asked: int | None, epochs: int | None) -> int | None:
     """The largest number of epochs up to `asked` that divides a run's, so that the last one is validated."""
     if asked is None or asked < 1 or epochs is None or epochs < 1:
         return asked  # validation by steps, what Lightning refuses, and a run whose length is in steps
-    return max(interval for interval in range(1, asked + 1) if epochs % interval == 0)
+    return next(interval for interval in range(min(asked, epochs), 0, -1) if epochs % interval == 0)
 
 
 def as_list(given: Any) -> list[Any]:
