@@ -93,7 +93,7 @@ def test_sigint_ends_at_once(app: App) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
     connection.request("GET", "/gradio_api/queue/data?session_hash=nobody")
     threading.Thread(target=lambda: generate_quietly(app), daemon=True).start()
-    time.sleep(1)
+    wait_for_long_call(app)
     started = time.monotonic()
     app.process.send_signal(signal.SIGINT)
     assert app.process.wait(20) == 0

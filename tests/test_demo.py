@@ -134,7 +134,8 @@ def test_posterior_draws_scatter_around_the_mean(registry: ModelRegistry) -> Non
     mean = pictures(draw.reconstruct(registry, request)["reconstruction"])
     assert draws.shape == (10, 28, 28)
     assert len(draws.unique(dim=0)) == 10
-    assert 0.0001 < (draws.mean(0) - mean).abs().mean() < 0.05
+    assert (draws - mean).abs().mean() > 0.001
+    assert (draws.mean(0) - mean).abs().mean() < 0.05
     torch.testing.assert_close(pictures(answer["deviation"])[0], 2 * draws.std(0), atol=0.02, rtol=0)
 
 

@@ -106,6 +106,7 @@ def test_switching_the_model(person: Person, vaes: dict[str, VAE]) -> None:
     inputs = person.page.locator("#sliders input[type=range]")
     assert inputs.count() == 32
     assert person.page.locator("#sliders input[type=range]:visible").count() == 10
+    assert person.page.locator("#sliders .hf-dead").count() == 0
     person.press("Show the 22 less active latents")
     assert person.page.locator("#sliders input[type=range]:visible").count() == 32
     person.open_map()

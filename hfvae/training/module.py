@@ -129,8 +129,7 @@ class VAETraining(lightning.LightningModule):
             MisconfigurationException: it was asked for, and there is no compiler.
         """
         automatic = self.compile_elbo == "auto"
-        pays = self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
-        if not (pays if automatic else self.compile_elbo):
+        if not self.compile_elbo or (automatic and not self._compilation_pays()):
             return False
         if can_compile():
             return True
@@ -140,6 +139,9 @@ class VAETraining(lightning.LightningModule):
         raise MisconfigurationException(
             "--model.compile needs a compiler, such as g++, and none works here: install one, or set it to auto"
         )
+
+    def _compilation_pays(self) -> bool:
+        return self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""

@@ -25,6 +25,7 @@ from typing import Any
 import lightning
 import paths  # noqa: F401
 import torch
+import yaml
 from conditional_flow import ConditionalFlow  # noqa: F401  registers the posterior
 from support import REPOSITORY
 
@@ -35,10 +36,7 @@ from hfvae.training import VAETraining
 ROOT = Path("runs/experiments")
 RECIPE = "configs/mnist_conv_binary.yaml"
 NLL_IMAGES, NLL_SAMPLES, DRAWS = 400, 500, 10_000
-OPTIMIZER = {"optimizer": "muon", "learning_rate": 3e-3}
-BATCH = 256
-"""Optimizer and batch are the recipe's."""
-STEPS_AN_EPOCH = 196
+IMAGES = 50_000
 PROBE_STEPS = 30
 
 
@@ -143,8 +141,10 @@ def run(name: str, chosen: Variant, minutes: float, threads: int) -> None:
 
 def epochs_within(minutes: float, chosen: Variant) -> int:
     """How many epochs fit, by the time of a few steps; an importance-weighted one counts as three."""
-    vae = ConvVAE(likelihood_type="Bernoulli", hidden_features=[256], activation="silu", **chosen.vae)
-    data = MNISTDataModule(binarize="dynamic", batch_size=BATCH)
+    recipe = yaml.safe_load((REPOSITORY / RECIPE).read_text())
+    model = recipe["model"]
+    vae = ConvVAE(**{**model["vae"]["init_args"], **chosen.vae})
+    data = MNISTDataModule(**recipe["data"])
     trainer = lightning.Trainer(
         max_steps=PROBE_STEPS,
         logger=False,
@@ -152,12 +152,12 @@ def epochs_within(minutes: float, chosen: Variant) -> int:
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_val_batches=0,
-        gradient_clip_val=200,
+        gradient_clip_val=recipe["trainer"]["gradient_clip_val"],
         precision="bf16-mixed",
     )
     started = time.monotonic()
-    trainer.fit(VAETraining(vae, **OPTIMIZER), data)
-    epoch = (time.monotonic() - started) / PROBE_STEPS * STEPS_AN_EPOCH / 60
+    trainer.fit(VAETraining(vae, optimizer=model["optimizer"], learning_rate=model["learning_rate"]), data)
+    epoch = (time.monotonic() - started) / PROBE_STEPS * IMAGES / data.batch_size / 60
     return max(2, round(minutes / epoch / (1 + 2 * chosen.importance)))
 
 

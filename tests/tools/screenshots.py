@@ -79,6 +79,7 @@ def prior_draws(path: Path, rows: int = 6, columns: int = 12) -> None:
         axis.set_title(title, fontsize=11)
         axis.set_axis_off()
     figure.savefig(path, dpi=90)
+    Image.open(path).convert("L").save(path, optimize=True)
 
 
 def main(folder: Path) -> None:
