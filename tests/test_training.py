@@ -592,7 +592,9 @@ def test_steps_that_are_checked_together(tmp_path: Path) -> None:
     quiet_trainer(tmp_path, max_steps=1).fit(training, torch.utils.data.DataLoader(batches(4), batch_size=None))
     norms = [1.0, 2.0, math.nan, math.nan, 1.0]
     for check in (training.on_validation_start, lambda: training.on_save_checkpoint({})):
-        training._unchecked = [(torch.tensor(norm), f"batch {step}", step) for step, norm in enumerate(norms)]
+        training._gradients._unchecked = [
+            (torch.tensor(norm), f"batch {step}", step) for step, norm in enumerate(norms)
+        ]
         with pytest.raises(Diverged, match="not finite in step 2"):
             check()
         assert torch.load(tmp_path / "diverged-0.pt")["batch"] == "batch 2"

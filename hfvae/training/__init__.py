@@ -1,7 +1,8 @@
 """Training with Lightning: the module, its objectives and optimizers, callbacks, a logger."""
 
 from .callbacks import AtomicCheckpointIO, AverageWeights, EndUnrotated, LogImages, SaveOnInterrupt
-from .module import Diverged, VAETraining
+from .divergence import Diverged
+from .module import VAETraining
 from .trackio import TrackioLogger
 
 __all__ = [

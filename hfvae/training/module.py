@@ -21,18 +21,18 @@ from .. import hub
 from ..inference import read_batch
 from ..models import VAE, ELBOTerms
 from ..tensors import unchecked_values
+from .divergence import GradientWatch
+from .graphs import RecordedStep, make_portable, make_recordable
 from .hardware import can_compile
 from .objectives import importance_weighted_bound
 from .optimizers import OPTIMIZERS
 
-CHECK_EVERY = 50
-"""Steps on a GPU whose gradients are checked together, since each check waits for it; a CPU's are checked at once."""
+RECORD_FROM = 3
+"""Steps of a run on a GPU before one is recorded: the first ones choose algorithms and make the optimizer's state."""
+RECORDED_PRECISIONS = ("32-true", "bf16-mixed")
+"""Of the trainer; float16's loss scaling decides on the CPU whether a step counts."""
 COMPILE_FROM = 2000
 """Steps of a run from which ``compile="auto"`` pays: compilation takes as long as about a thousand steps save."""
-
-
-class Diverged(RuntimeError):
-    """Raised when the loss or a gradient is not finite."""
 
 
 class VAETraining(lightning.LightningModule):
@@ -53,6 +53,9 @@ class VAETraining(lightning.LightningModule):
         compile: compile the ELBO with its gradient by ``torch.compile``, which takes a quarter of a minute and a C++
             compiler. "auto" does so on a CPU with a compiler, for runs of 2,000 steps or more; for dense models, since
             convolutions are slower for it.
+        cuda_graph: on a single GPU, record the whole step as a CUDA graph and replay it for every batch of the same
+            size: a step of these models starts thousands of short kernels, and Python starts them more slowly than
+            they run. Not under accumulated gradients or 16-mixed precision.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class VAETraining(lightning.LightningModule):
         channels_last: bool = True,
         optimizer: Literal["adam", "muon"] = "adam",
         compile: bool | Literal["auto"] = False,
+        cuda_graph: bool = True,
     ) -> None:
         super().__init__()
         if not learning_rate > 0:
@@ -91,10 +95,14 @@ class VAETraining(lightning.LightningModule):
         self.importance_epochs = importance_epochs
         self.importance_samples = importance_samples
         self.compile_elbo = compile
+        self.cuda_graph = cuda_graph
         self.seed: int | None = None
         self._elbo: Callable[[Tensor], ELBOTerms] = vae.elbo
-        self._compiled_size = 0
-        self._unchecked: list[tuple[Tensor, Any, int]] = []
+        self._full_batch = 0
+        self._gradients = GradientWatch()
+        self._records = False
+        self._steps_run = 0
+        self._recorded: tuple[Any, RecordedStep] | None = None
         self.save_hyperparameters(ignore=["vae"])
 
     @classmethod
@@ -143,6 +151,19 @@ class VAETraining(lightning.LightningModule):
     def _compilation_pays(self) -> bool:
         return self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
 
+    def on_train_start(self) -> None:
+        """Decide whether steps are recorded: a checkpoint's optimizer state, if any, is there by now."""
+        single = self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
+        exact = self.trainer.precision in RECORDED_PRECISIONS
+        self._records = self.cuda_graph and self.device.type == "cuda" and single and exact
+        self._steps_run, self._recorded = 0, None
+        if self._records:
+            make_recordable(self._optimizer)
+
+    @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
+
     def on_train_epoch_start(self) -> None:
         """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""
         if self.seed is None:  # Lightning's tuners skip on_fit_start
@@ -158,21 +179,57 @@ class VAETraining(lightning.LightningModule):
         """The loss of a batch as `hfvae.inference.read_batch` takes it. On a GPU an epoch's first is checked."""
         self.batch = batch  # saved if the step diverges
         x, _ = read_batch(self.vae, batch)
-        with unchecked_values() if x.is_cuda and batch_idx > 0 else nullcontext():
-            return self._loss(x)
-
-    def _loss(self, x: Tensor) -> Tensor:
-        """The loss of images x (B, *image_shape), logged from time to time."""
-        if self.in_importance_phase:
-            bound = importance_weighted_bound(self.vae, x, self.importance_samples).mean()
-            self.log("train/bound", bound.detach())
-            return -bound
-        self._compiled_size = self._compiled_size or len(x)  # another size, the last batch's, would be compiled anew
-        elbo = self._elbo(x) if len(x) == self._compiled_size else self.vae.elbo(x)
+        self._full_batch = self._full_batch or len(x)
+        first = batch_idx == 0
+        with unchecked_values() if x.is_cuda and not first else nullcontext():
+            replays = self._recordable(x) and not first
+            outcome = self._replay(x) if replays else self._objective(x, self.rate_weight)
+        self._steps_run += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
-            self._log_elbo("train", elbo)
-        return (elbo.distortion + self.rate_weight * elbo.rate).mean()
+            self._log_means("train", {name: value for name, value in outcome.items() if name not in ("loss", "norm")})
+        return outcome["loss"]
+
+    def _objective(self, x: Tensor, rate_weight: float | Tensor) -> dict[str, Tensor]:
+        """The loss of images x (B, *image_shape), and what to log of each image, (B,)."""
+        if self.in_importance_phase:
+            bound = importance_weighted_bound(self.vae, x, self.importance_samples)
+            return {"loss": -bound.mean(), "bound": bound}
+        # another size, the last batch's, would be compiled anew
+        elbo = self._elbo(x) if len(x) == self._full_batch else self.vae.elbo(x)
+        return {"loss": (elbo.distortion + rate_weight * elbo.rate).mean(), **elbo._asdict()}
+
+    def _recordable(self, x: Tensor) -> bool:
+        """Whether this batch's step is a recorded one; a learning rate finder sets rates that a record cannot read."""
+        if not self._records or self._steps_run < RECORD_FROM or len(x) != self._full_batch:
+            return False
+        return all(isinstance(group["lr"], Tensor) for group in self._optimizer.param_groups)
+
+    def _replay(self, x: Tensor) -> dict[str, Tensor]:
+        """Take a whole step for images x by a recorded one. Lightning finds no gradient then, and does nothing more."""
+        weight = torch.full((), self.rate_weight, device=x.device)
+        kind = (self.in_importance_phase, x.shape)
+        if self._recorded is None or self._recorded[0] != kind:
+            self._recorded = None  # free its memory first
+            self._recorded = kind, RecordedStep(self._whole_step, x, weight)
+        outcome = self._recorded[1](x, weight)
+        self._gradients.add(outcome["norm"].clone(), self.batch, self.trainer)
+        return outcome
+
+    def _whole_step(self, x: Tensor, rate_weight: Tensor) -> dict[str, Tensor]:
+        """Gradient, clipping and update, as Lightning takes them one by one."""
+        self._optimizer.zero_grad()
+        outcome = self._objective(x, rate_weight)
+        with torch.autocast(x.device.type, enabled=False):
+            outcome["loss"].backward()
+            norm = self._clip(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
+            self._optimizer.step()
+        return {name: value.detach() for name, value in {**outcome, "norm": norm}.items()}
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's hook; a replayed step's gradient has been used."""
+        if loss.requires_grad:
+            super().backward(loss, *args, **kwargs)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log the ELBO and ``val/bound``, by which the best checkpoint is chosen: the bound that training ends with."""
@@ -191,7 +248,7 @@ class VAETraining(lightning.LightningModule):
         generator = torch.Generator().manual_seed(batch_idx)
         x, _ = read_batch(self.vae, batch, generator)
         elbo = self.vae.elbo(x, generator=generator)
-        self._log_elbo(stage, elbo)
+        self._log_means(stage, elbo._asdict())
         bound = elbo.elbo
         if self.importance_epochs:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
@@ -210,37 +267,21 @@ class VAETraining(lightning.LightningModule):
         Raises:
             Diverged: after the batch that caused it was saved.
         """
+        if all(p.grad is None for p in self.vae.parameters()):
+            return  # a replayed step
+        norm = self._clip(gradient_clip_val, gradient_clip_algorithm)
+        if self.trainer.precision != "16-mixed":  # float16 overflows; loss scaling skips such steps
+            self._gradients.add(norm, self.batch, self.trainer)
+
+    def _clip(self, most: float | None, algorithm: str | None) -> Tensor:
+        """Clip the gradient's norm, or each of its elements; returns the norm as it was."""
         parameters = list(self.vae.parameters())
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self.trainer.precision != "16-mixed":  # float16 overflows; loss scaling skips such steps
-            self._unchecked.append((norm, self.batch, self.global_step))
-            if norm.device.type == "cpu" or len(self._unchecked) >= CHECK_EVERY:
-                self._check_gradients()
-        if gradient_clip_val and gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
-
-    def _check_gradients(self) -> None:
-        """Refuse what a gradient that is not finite has led to, or is about to.
-
-        Raises:
-            Diverged: after the batch that caused it was saved.
-        """
-        unchecked, self._unchecked = self._unchecked, []
-        if not unchecked:
-            return
-        finite = torch.stack([norm for norm, _, _ in unchecked]).isfinite().tolist()
-        if all(finite):
-            return
-        _, batch, step = unchecked[finite.index(False)]
-        path = Path(self.trainer.default_root_dir) / f"diverged-{self.global_rank}.pt"
-        hub.atomic_write(path, lambda temporary: torch.save({"batch": batch, "step": step}, temporary))
-        raise Diverged(
-            f"the loss or its gradient is not finite in step {step}, epoch {self.current_epoch}. No checkpoint has it; "
-            f"its batch is in {path}. Go on from the last checkpoint with --ckpt_path last and a lower "
-            "--model.learning_rate, or with --trainer.gradient_clip_val"
-        )
+        if most and algorithm == "value":
+            torch.nn.utils.clip_grad_value_(parameters, most)
+        elif most:
+            torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+        return norm
 
     @property
     def rate_weight(self) -> float:
@@ -276,22 +317,25 @@ class VAETraining(lightning.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
 
     def on_validation_start(self) -> None:
-        self._check_gradients()
+        self._gradients.check(self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._check_gradients()
+        self._gradients.check(self.trainer)
         record = self.vae.training_record
         checkpoint[hub.CHECKPOINT_KEY] = {
             "model_class": type(self.vae).__name__,
             "arguments": self.vae.config,
             "data": None if record is None else record.to_json(),
         }
+        for state in checkpoint.get("optimizer_states", ()):
+            make_portable(state)
 
-    def _log_elbo(self, stage: str, terms: ELBOTerms) -> None:
-        """Mean ELBO, rate and distortion in nats per image; beta scales none of them."""
+    def _log_means(self, stage: str, values: dict[str, Tensor]) -> None:
+        """Means over images (B,) each, in nats per image; beta scales none of them."""
         trains = stage == "train"
-        options: dict[str, Any] = {"batch_size": len(terms.elbo), "sync_dist": not trains}
-        means = {f"{stage}/{name}": value.detach().mean() for name, value in terms._asdict().items()}
+        size = len(next(iter(values.values())))
+        options: dict[str, Any] = {"batch_size": size, "sync_dist": not trains}
+        means = {f"{stage}/{name}": value.detach().mean() for name, value in values.items()}
         self.log_dict(means, on_step=trains, on_epoch=not trains, **options)
         if stage == "val":
             self.log("elbo", means["val/elbo"], prog_bar=True, logger=False, **options)
