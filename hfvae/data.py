@@ -37,6 +37,7 @@ class ImageTensors(Dataset[Batch]):
         classes: the class names.
         rotation: each image is turned by its own angle, uniform in [-rotation, rotation] degrees, drawn from torch's
             global generator; bilinearly, or where pixels are binarised at random by nearest neighbours.
+        shift: each image is shifted by its own number of whole pixels along each axis, uniform in {-shift, ..., shift}.
         noise_seed: None draws from torch's global generator, afresh each time. With a seed, an image's noise depends on
             the seed and the image's place in this part alone, so that all evaluations see the same data, in batches of
             any size.
@@ -50,6 +51,7 @@ class ImageTensors(Dataset[Batch]):
         classes: Sequence[str] = (),
         *,
         rotation: float = 0.0,
+        shift: int = 0,
         noise_seed: int | None = None,
     ) -> None:
         self.images = images
@@ -57,6 +59,7 @@ class ImageTensors(Dataset[Batch]):
         self.pixels = pixels
         self.classes = classes
         self.rotation = rotation
+        self.shift = shift
         self.noise_seed = noise_seed
         self._block, self._block_noise = -1, torch.empty(0)  # the block drawn last: loaders go in order
 
@@ -73,10 +76,10 @@ class ImageTensors(Dataset[Batch]):
         places = torch.as_tensor(indices)
         chosen = self.indices[places.to(self.indices.device)]
         levels = self.images.levels[chosen].float()
-        if self.rotation:
+        if self.rotation or self.shift:
             # interpolation makes grey edges, whose random binarisation is noise (at 5 degrees half as much again)
             mode = "nearest" if self.pixels.binarize == "dynamic" else "bilinear"
-            levels = rotate(levels, self.rotation, mode).clamp_(0, 255)  # interpolation can round above 255
+            levels = displace(levels, self.rotation, self.shift, mode).clamp_(0, 255)  # interpolation can round above
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
             noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)
@@ -95,15 +98,25 @@ class ImageTensors(Dataset[Batch]):
         return noise
 
 
-def rotate(images: Tensor, degrees: float, mode: str = "bilinear") -> Tensor:
-    """Turn every image (B, C, H, W) around its centre by its own random angle, uniform in [-degrees, degrees].
+def displace(images: Tensor, degrees: float, shift: int = 0, mode: str = "bilinear") -> Tensor:
+    """Turn and shift every image (B, C, H, W) by its own random amounts; what comes in from outside is 0.
 
-    mode: bilinear, or nearest, which keeps each grey level as it is.
+    Args:
+        images: float, in any range.
+        degrees: of the angle around the centre, uniform in [-degrees, degrees].
+        shift: of each axis, in whole pixels, uniform in {-shift, ..., shift}.
+        mode: bilinear, or nearest, which keeps each grey level as it is.
     """
-    angles = math.radians(degrees) * (2 * torch.rand(len(images), device=images.device) - 1)
-    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    turns = torch.stack([torch.stack([cos, -sin, zero], -1), torch.stack([sin, cos, zero], -1)], 1)
-    grid = F.affine_grid(turns, list(images.shape), align_corners=False)
+    count, _, height, width = images.shape
+    angles = math.radians(degrees) * (2 * torch.rand(count, device=images.device) - 1)
+    cos, sin = angles.cos(), angles.sin()
+    moves = (
+        torch.randint(-shift, shift + 1, (2, count), device=images.device)
+        if shift
+        else torch.zeros_like(angles).expand(2, -1)
+    )
+    rows = [torch.stack([cos, -sin, 2 / width * moves[0]], -1), torch.stack([sin, cos, 2 / height * moves[1]], -1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode=mode, align_corners=False)
 
 
@@ -111,8 +124,8 @@ class MNISTDataModule(lightning.LightningDataModule):
     """Training, validation and test images of MNIST or a relative; of MNIST, 50,000, 10,000 and 10,000.
 
     Batches are images (B, C, H, W) float32 and targets (B,) int64. Images lie in [0, 1], unless standardised. A sixth
-    of the training images are for validation; the split is seeded. Only training images are rotated. Validation and
-    test batches are the same at every pass.
+    of the training images are for validation; the split is seeded, and a smaller number of them is a part of a larger.
+    Only training images are rotated and shifted. Validation and test batches are the same at every pass.
 
     Args:
         data_dir: the folder that holds ``MNIST/raw``; None takes ``$HFVAE_DATA_DIR``, else ``data``.
@@ -124,6 +137,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         batch_size: images a batch.
         dequantize: grey level k becomes (k + u) / 256, u uniform in [0, 1), so that grey levels have a density.
         rotation: largest angle in degrees by which a training image is turned, each by its own.
+        shift: largest distance in whole pixels by which a training image is shifted along each axis, by its own.
+        validation_images: number of training images that are kept for validation; None keeps a sixth.
         num_workers: loader processes; 0 is fastest, since a batch is one tensor operation. With 0 the images lie on the
             trainer's device, and batches are made there; with more they lie in the main memory.
         seed: of the split and of the noise in validation and test batches.
@@ -147,6 +162,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         batch_size: int = 128,
         dequantize: bool = False,
         rotation: float = 0.0,
+        shift: int = 0,
+        validation_images: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -155,11 +172,17 @@ class MNISTDataModule(lightning.LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if not 0 <= rotation <= 180:
             raise ValueError(f"rotation must be between 0 and 180 degrees, got {rotation}")
+        if shift < 0:
+            raise ValueError(f"shift must not be negative, got {shift}")
         self.data_dir = Path(data_dir if data_dir is not None else os.environ.get("HFVAE_DATA_DIR", "data"))
         pixels = Pixels(binarize, binarize_threshold, dequantize, mean, std)
         self.record = TrainingData(find_dataset(dataset), pixels)
         self.batch_size = batch_size
         self.rotation = rotation
+        self.shift = shift
+        if validation_images is not None and validation_images < 1:
+            raise ValueError(f"validation_images must be at least 1, or None for a sixth, got {validation_images}")
+        self.validation_images = validation_images
         self.num_workers = num_workers
         self.seed = seed
 
@@ -186,8 +209,11 @@ class MNISTDataModule(lightning.LightningDataModule):
             images = self._read(reader, train=True)
             count = len(images.targets)
             order = torch.randperm(count, generator=Generator().manual_seed(self.seed))
-            train, val = order.tensor_split([count - count // VALIDATION_SHARE])
-            self.train_set = self._part(images, train, rotation=self.rotation)
+            kept = count // VALIDATION_SHARE if self.validation_images is None else self.validation_images
+            if kept >= count:
+                raise ValueError(f"validation_images is {kept}, and there are {count} images to train on and validate")
+            train, val = order.tensor_split([count - kept])
+            self.train_set = self._part(images, train, rotation=self.rotation, shift=self.shift)
             self.val_set = self._part(images, val, noise_seed=self.seed)
         if stage in (None, "test", "predict"):
             images = self._read(reader, train=False)

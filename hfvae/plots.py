@@ -27,7 +27,7 @@ def image_grid(images: Tensor, columns: int, size: float = 0.8) -> Figure:
         axis.set_axis_off()
     for axis, image in zip(axes.flat, images, strict=False):
         pixels = image.permute(1, 2, 0) if len(image) == 3 else image[0]
-        axis.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.imshow(pixels.detach().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
     return figure
 
 

@@ -185,3 +185,4 @@ class EndUnrotated(Callback):
             raise MisconfigurationException("EndUnrotated needs --trainer.max_epochs")
         last = trainer.current_epoch >= trainer.max_epochs - self.last_epochs
         data.train_set.rotation = 0.0 if last else data.rotation
+        data.train_set.shift = 0 if last else data.shift

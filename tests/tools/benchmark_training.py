@@ -309,42 +309,53 @@ def processes(folder: Path) -> Results:
     return results
 
 
-def gpu(folder: Path) -> Results:
-    """Every recipe on the GPU, as users run it, and a profile of its steps."""
+RECIPES = ("mnist_dense", "mnist_dense_20d", "mnist_conv_plain", "mnist_conv", "mnist_conv_binary")
+
+
+def gpu(_: Path) -> Results:
+    """Every recipe's steps on the GPU in Lightning's loop, one by one and recorded, and a profile of them."""
     if not torch.cuda.is_available():
         print("gpu: there is none")
         return {}
     results: Results = {}
-    for name in ("mnist_dense", "mnist_dense_20d", "mnist_conv_plain", "mnist_conv", "mnist_conv_binary"):
-        config = REPOSITORY / "configs" / f"{name}.yaml"
-        for compiled in (False, True):
-            what = f"{name}, compiled" if compiled else name
-            settings = [f"--model.compile={compiled}".lower(), "--data.batch_size=512"]
-            speed = fit_rate(config, 3, folder / what, *settings)
-            busy = gpu_busy(config, compiled)
+    for name in RECIPES:
+        for recorded in (False, True):
+            what = f"{name}, {'a CUDA graph' if recorded else 'eager'}"
+            speed, busy = gpu_steps(REPOSITORY / "configs" / f"{name}.yaml", recorded)
             results[what] = {"images/s": speed, "GPU busy": busy}
-            print(f"{what} on {torch.cuda.get_device_name()}: {speed:,.0f} images/s, GPU busy {busy:.0%}")
+            print(f"{what} on {torch.cuda.get_device_name()}: {speed:,.0f} images/s, GPU busy {busy:.0%}", flush=True)
     return results
 
 
-def gpu_busy(config: Path, compiled: bool, steps: int = 100) -> float:
-    """The share of the time in which the GPU computes, in steps of Lightning's loop at a batch size of 512."""
+def gpu_steps(
+    config: Path, recorded: bool, batch_size: int = 512, first: int = 20, steps: int = 60
+) -> tuple[float, float]:
+    """Images a second, and in as many steps more, profiled, the share of the time in which the GPU computes."""
+    first, steps = 20, 60
     profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
-    took: list[float] = []
+    reached: list[float] = []
 
-    class Profile(Callback):
+    class Watch(Callback):
         def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-            if trainer.global_step in (50, 50 + steps):
+            if trainer.global_step in (first, first + steps, first + 2 * steps):
                 torch.cuda.synchronize()
-                took.append(time.perf_counter())
-                profile.start() if len(took) == 1 else profile.stop()
+                reached.append(time.perf_counter())
+                if len(reached) == 2:
+                    profile.start()
+                    reached[1:] = [reached[1], time.perf_counter()]
+                elif len(reached) > 2:
+                    profile.stop()
 
-    training = VAETraining(**{**recipe(config)["model"], "vae": recipe_vae(config), "compile": compiled})
-    data = MNISTDataModule(**{**recipe(config)["data"], "batch_size": 512})
-    trainer = quiet_trainer(max_steps=51 + steps, precision="bf16-mixed", callbacks=[Profile()], limit_val_batches=0)
+    settings = {**recipe(config)["model"], "importance_epochs": 0, "importance_samples": 1, "compile": False}
+    training = VAETraining(**{**settings, "vae": recipe_vae(config)}, cuda_graph=recorded)
+    data = MNISTDataModule(**{**recipe(config)["data"], "batch_size": batch_size})
+    trainer = quiet_trainer(
+        max_steps=first + 2 * steps, precision="bf16-mixed", callbacks=[Watch()], limit_val_batches=0, devices=1
+    )
     trainer.fit(training, data)
     kernels = sum(event.device_time_total for event in profile.events())
-    return kernels / 1e6 / (took[1] - took[0])
+    begun, timed, profiled, ended = reached
+    return steps * batch_size / (timed - begun), kernels / 1e6 / (ended - profiled)
 
 
 def precision(folder: Path) -> Results:
