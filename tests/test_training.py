@@ -624,3 +624,17 @@ def test_the_last_epochs_are_not_rotated() -> None:
             EndUnrotated(2).on_train_epoch_start(trainer, training)
     with pytest.raises(ValueError, match="last_epochs"):
         EndUnrotated(0)
+
+
+@pytest.mark.mnist
+@in_this_process
+def test_a_published_model_trains_on(tmp_path: Path, fit_here: Callable[..., None]) -> None:
+    published = tmp_path / "published"
+    vae = TINY["dense"]()
+    vae.save_pretrained(published)
+    model = ["--model.vae=hfvae.load", f"--model.vae.model={published}", "--model.vae.device=cpu"]
+    fit_here(*short(tmp_path / "run"), *model, "--model.learning_rate=1e-9", "--model.optimizer=adam")
+    trained = load(tmp_path / "run" / "pretrained", device="cpu")
+    assert trained.config == vae.config
+    for name, value in vae.state_dict().items():
+        torch.testing.assert_close(trained.state_dict()[name], value, rtol=0, atol=1e-5)

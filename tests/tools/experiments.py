@@ -115,7 +115,8 @@ def run(name: str, chosen: Variant, minutes: float, threads: int) -> None:
     folder = ROOT / name
     if (folder / "measured.json").is_file():
         return
-    settings = [f"--model.vae.init_args.{key}={json.dumps(value)}" for key, value in chosen.vae.items()]
+    plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in chosen.vae.items()}
+    settings = [f"--model.vae.init_args.{key}={value}" for key, value in plain.items()]
     command = [
         *(sys.executable, str(REPOSITORY / "train" / "fit.py"), "--config", RECIPE, "--extension=conditional_flow"),
         *settings,
