@@ -226,7 +226,7 @@ def test_bundled_models_load_offline(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_bundle() -> None:
-    assert hub.bundled_names() == ["mnist-conv-32d", "mnist-conv-32d-binary", "mnist-dense-2d"]
+    assert hub.bundled_names() == ["mnist-conv-32d", "mnist-conv-40d-binary", "mnist-dense-2d"]
     assert sum(path.stat().st_size for path in hub.BUNDLED.rglob("*") if path.is_file()) <= 16 * 2**20
 
 

@@ -449,8 +449,7 @@ def test_muon_without_a_hidden_layer_is_adam() -> None:
     vae.elbo(torch.rand(8, *vae.image_shape)).elbo.mean().neg().backward()
     optimizer.step()
     for old, new in zip(before, vae.parameters(), strict=True):
-        # half the rate, times the 1 + 0.9 of Nesterov's first step
-        assert (old - new).abs().max().item() == pytest.approx(0.095, rel=0.05)
+        assert (old - new).abs().max().item() == pytest.approx(0.05, rel=0.01), "half the rate"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04"])

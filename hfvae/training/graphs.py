@@ -42,8 +42,8 @@ class RecordedStep:
 
 def make_recordable(optimizer: Optimizer) -> None:
     """Keep on the GPU what a recorded step of Adam or Muon reads: learning rates and numbers of steps."""
-    optimizer.defaults["capturable"] = True
-    optimizer._warned_capturable_if_run_uncaptured = True  # the first steps run so
+    for part in getattr(optimizer, "parts", (optimizer,)):
+        part._warned_capturable_if_run_uncaptured = True  # the first steps run so
     for group in optimizer.param_groups:
         group["capturable"] = True
         for parameter in group["params"]:

@@ -36,7 +36,7 @@ from hfvae.training import VAETraining
 ROOT = Path("runs/experiments")
 RECIPE = "configs/mnist_conv_binary.yaml"
 NLL_IMAGES, NLL_SAMPLES, DRAWS = 400, 500, 10_000
-IMAGES = 50_000
+IMAGES, VALIDATION = 50_000, 10_000
 PROBE_STEPS = 30
 
 
@@ -121,7 +121,7 @@ def run(name: str, chosen: Variant, minutes: float, threads: int) -> None:
         *(sys.executable, str(REPOSITORY / "train" / "fit.py"), "--config", RECIPE, "--extension=conditional_flow"),
         *settings,
         *(f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false", "--model.kl_warmup_epochs=1"),
-        *("--model.importance_epochs=0", "--model.importance_samples=1"),
+        *("--model.importance_epochs=0", "--model.importance_samples=1", f"--data.validation_images={VALIDATION}"),
     ]
     epochs = epochs_within(minutes, chosen)
     stretch = round(chosen.importance * epochs)
@@ -145,7 +145,7 @@ def epochs_within(minutes: float, chosen: Variant) -> int:
     recipe = yaml.safe_load((REPOSITORY / RECIPE).read_text())
     model = recipe["model"]
     vae = ConvVAE(**{**model["vae"]["init_args"], **chosen.vae})
-    data = MNISTDataModule(**recipe["data"])
+    data = MNISTDataModule(**{**recipe["data"], "validation_images": VALIDATION})
     trainer = lightning.Trainer(
         max_steps=PROBE_STEPS,
         logger=False,
