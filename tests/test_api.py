@@ -55,7 +55,7 @@ def test_only_the_named_endpoints_are_to_be_seen(client: Client) -> None:
 def test_models(client: Client) -> None:
     models = client.predict(api_name="/models")
     said = [(m["name"], m["latent_dim"], sum(m["active"])) for m in models]
-    assert said == [(CONV, 32, 32), (f"{CONV}-binary", 32, 29), (DENSE, 2, 2)]
+    assert said == [(CONV, 32, 32), ("mnist-conv-40d-binary", 40, 40), (DENSE, 2, 2)]
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
