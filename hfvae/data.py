@@ -79,7 +79,8 @@ class ImageTensors(Dataset[Batch]):
         if self.rotation or self.shift:
             # interpolation makes grey edges, whose random binarisation is noise (at 5 degrees half as much again)
             mode = "nearest" if self.pixels.binarize == "dynamic" else "bilinear"
-            levels = displace(levels, self.rotation, self.shift, mode).clamp_(0, 255)  # interpolation can round above
+            levels = displace(levels, self.rotation, self.shift, mode)
+            levels.clamp_(0, 255)  # interpolation can round above 255
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
             noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)
@@ -110,12 +111,10 @@ def displace(images: Tensor, degrees: float, shift: int = 0, mode: str = "biline
     count, _, height, width = images.shape
     angles = math.radians(degrees) * (2 * torch.rand(count, device=images.device) - 1)
     cos, sin = angles.cos(), angles.sin()
-    moves = (
-        torch.randint(-shift, shift + 1, (2, count), device=images.device)
-        if shift
-        else torch.zeros_like(angles).expand(2, -1)
-    )
-    rows = [torch.stack([cos, -sin, 2 / width * moves[0]], -1), torch.stack([sin, cos, 2 / height * moves[1]], -1)]
+    right = down = torch.zeros_like(angles)
+    if shift:
+        right, down = torch.randint(-shift, shift + 1, (2, count), device=images.device)
+    rows = [torch.stack([cos, -sin, 2 / width * right], -1), torch.stack([sin, cos, 2 / height * down], -1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode=mode, align_corners=False)
 
@@ -174,14 +173,14 @@ class MNISTDataModule(lightning.LightningDataModule):
             raise ValueError(f"rotation must be between 0 and 180 degrees, got {rotation}")
         if shift < 0:
             raise ValueError(f"shift must not be negative, got {shift}")
+        if validation_images is not None and validation_images < 1:
+            raise ValueError(f"validation_images must be at least 1, or None for a sixth, got {validation_images}")
         self.data_dir = Path(data_dir if data_dir is not None else os.environ.get("HFVAE_DATA_DIR", "data"))
         pixels = Pixels(binarize, binarize_threshold, dequantize, mean, std)
         self.record = TrainingData(find_dataset(dataset), pixels)
         self.batch_size = batch_size
         self.rotation = rotation
         self.shift = shift
-        if validation_images is not None and validation_images < 1:
-            raise ValueError(f"validation_images must be at least 1, or None for a sixth, got {validation_images}")
         self.validation_images = validation_images
         self.num_workers = num_workers
         self.seed = seed

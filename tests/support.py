@@ -88,7 +88,7 @@ def free_port() -> int:
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(450):  # of a fifth of a second: a cold disk and busy cores take over a minute
+    for _ in range(300):
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return

@@ -1,4 +1,4 @@
-"""Training steps recorded as a CUDA graph: on a GPU as they are, on a CPU with a recorder that runs them at once."""
+"""Training steps captured as a CUDA graph: on a GPU as they are, on a CPU with a stand-in that runs them at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from hfvae import VAE
 from hfvae.training import Diverged, VAETraining
-from hfvae.training.graphs import make_portable, make_recordable
+from hfvae.training.graphs import make_capturable, make_portable
 from hfvae.training.optimizers import OPTIMIZERS
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -30,7 +30,7 @@ def model() -> VAE:
 
 
 class Replayed:
-    """Runs the step whenever a recorded one would be replayed."""
+    """Runs the step whenever a captured one would be replayed."""
 
     made: list[Replayed]
 
@@ -44,9 +44,9 @@ class Replayed:
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Replayed]:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> type[Replayed]:
     Replayed.made = []
-    monkeypatch.setattr("hfvae.training.module.RecordedStep", Replayed)
+    monkeypatch.setattr("hfvae.training.module.CapturedStep", Replayed)
     return Replayed
 
 
@@ -59,10 +59,10 @@ class Exact(VAETraining):
             group["lr"] = torch.tensor(group["lr"])
 
 
-class Recording(Exact):
+class Capturing(Exact):
     def on_train_start(self) -> None:
         super().on_train_start()
-        self._records = True
+        self._may_capture = True
 
 
 def batches(count: int, last: int = 7) -> DataLoader[Any]:
@@ -89,20 +89,20 @@ def weights(training: VAETraining) -> torch.Tensor:
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("importance_epochs", [0, 1, 3])
 def test_replayed_steps_train_as_lightnings_own(
-    tmp_path: Path, recorder: type[Replayed], optimizer: str, importance_epochs: int
+    tmp_path: Path, stand_in: type[Replayed], optimizer: str, importance_epochs: int
 ) -> None:
     settings = {"importance_epochs": importance_epochs, "importance_samples": 3 if importance_epochs else 1}
     plain = trained(Exact, tmp_path, optimizer, **settings)
-    assert not recorder.made
-    replayed = trained(Recording, tmp_path, optimizer, **settings)
+    assert not stand_in.made
+    replayed = trained(Capturing, tmp_path, optimizer, **settings)
     torch.testing.assert_close(weights(replayed), weights(plain))
     # of six batches an epoch the first, the last, and the run's first three are taken as they come
-    assert sum(made.calls for made in recorder.made) == 2 + 4 + 4
-    assert len(recorder.made) == (2 if importance_epochs == 1 else 1), "a record for each objective"
+    assert sum(made.calls for made in stand_in.made) == 2 + 4 + 4
+    assert len(stand_in.made) == (2 if importance_epochs == 1 else 1), "a graph for each objective"
 
 
-def test_a_replayed_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, recorder: type[Replayed]) -> None:
-    class Exploding(Recording):
+def test_a_replayed_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, stand_in: type[Replayed]) -> None:
+    class Exploding(Capturing):
         def _objective(self, x: torch.Tensor, rate_weight: Any) -> dict[str, torch.Tensor]:
             outcome = super()._objective(x, rate_weight)
             return {**outcome, "loss": outcome["loss"] * (math.inf if self.global_step == 4 else 1)}
@@ -112,13 +112,13 @@ def test_a_replayed_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, re
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_recordable_optimizers_state_is_portable(optimizer: str) -> None:
+def test_a_capturable_optimizers_state_is_portable(optimizer: str) -> None:
     vae = model()
     (made,) = (OPTIMIZERS[optimizer](vae, 1e-3, True),)
     vae.elbo(torch.rand(4, 1, 28, 28)).elbo.mean().backward()
     made.step()
     rates = [group["lr"] for group in made.param_groups]
-    make_recordable(made)
+    make_capturable(made, torch.device("cpu"))
     assert all(isinstance(group["lr"], torch.Tensor) and group["capturable"] for group in made.param_groups)
     state = made.state_dict()
     make_portable(state)
@@ -131,12 +131,12 @@ def test_a_recordable_optimizers_state_is_portable(optimizer: str) -> None:
 @needs_gpu
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("importance_epochs", [0, 1])
-def test_a_recorded_step_on_the_gpu(tmp_path: Path, optimizer: str, importance_epochs: int) -> None:
+def test_a_captured_step_on_the_gpu(tmp_path: Path, optimizer: str, importance_epochs: int) -> None:
     settings = {"importance_epochs": importance_epochs, "importance_samples": 3 if importance_epochs else 1}
     eager = trained(VAETraining, tmp_path, optimizer, "cuda", cuda_graph=False, **settings)
-    recorded = trained(VAETraining, tmp_path, optimizer, "cuda", **settings)
-    assert recorded._recorded is not None
-    torch.testing.assert_close(weights(recorded), weights(eager), rtol=1e-2, atol=5e-3)
+    captured = trained(VAETraining, tmp_path, optimizer, "cuda", **settings)
+    assert captured._captured is not None
+    torch.testing.assert_close(weights(captured), weights(eager), rtol=1e-2, atol=5e-3)
 
 
 @needs_gpu

@@ -154,7 +154,7 @@ class AverageWeights(WeightAveraging):
 
 
 class EndUnrotated(Callback):
-    """Leaves the images of a training's last epochs unrotated.
+    """Leaves the images of a training's last epochs unrotated and unshifted.
 
     Rotation keeps a model from learning its training images by heart, and makes it a model of turned ones; a few epochs
     without it, at a learning rate that is nearly 0, adapt the model to images as they are.

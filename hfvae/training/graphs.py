@@ -15,13 +15,13 @@ from torch.optim import Optimizer
 Step = Callable[..., dict[str, Tensor]]
 
 
-class RecordedStep:
-    """A function of tensors of fixed shapes, recorded once and replayed for other values.
+class CapturedStep:
+    """A function of tensors of fixed shapes, captured once and replayed for other values.
 
     Args:
         step: the function; it may change weights and the optimizer's state, as its replays do. It must neither wait for
-            the GPU nor branch on values. Recording does not run it.
-        inputs: tensors of the shapes and dtypes to record it for.
+            the GPU nor branch on values. Capturing does not run it.
+        inputs: tensors of the shapes and dtypes to capture it for.
     """
 
     def __init__(self, step: Step, *inputs: Tensor) -> None:
@@ -40,21 +40,20 @@ class RecordedStep:
         return self._outputs
 
 
-def make_recordable(optimizer: Optimizer) -> None:
-    """Keep on the GPU what a recorded step of Adam or Muon reads: learning rates and numbers of steps."""
+def make_capturable(optimizer: Optimizer, device: torch.device) -> None:
+    """Keep on the GPU what a captured step of Adam or Muon reads: learning rates and numbers of steps."""
     for part in getattr(optimizer, "parts", (optimizer,)):
         part._warned_capturable_if_run_uncaptured = True  # the first steps run so
     for group in optimizer.param_groups:
         group["capturable"] = True
-        for parameter in group["params"]:
-            group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=parameter.device)
-            state = optimizer.state.get(parameter, {})
-            if "step" in state:
-                state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=parameter.device)
+        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device)
+    for state in optimizer.state.values():
+        if "step" in state:
+            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=device)
 
 
 def make_portable(optimizer_state: dict[str, Any]) -> None:
-    """Undo `make_recordable` in an optimizer's ``state_dict()``, so that a checkpoint goes on anywhere."""
+    """Undo `make_capturable` in an optimizer's ``state_dict()``, so that a checkpoint goes on anywhere."""
     for group in optimizer_state["param_groups"]:
         if "capturable" in group:
             group["capturable"] = False

@@ -23,14 +23,14 @@ from ..inference import read_batch
 from ..models import VAE, ELBOTerms
 from ..tensors import unchecked_values
 from .divergence import GradientWatch
-from .graphs import RecordedStep, make_portable, make_recordable
+from .graphs import CapturedStep, make_capturable, make_portable
 from .hardware import can_compile
 from .objectives import importance_weighted_bound
 from .optimizers import OPTIMIZERS
 
-RECORD_FROM = 3
-"""Steps of a run on a GPU before one is recorded: the first ones choose algorithms and make the optimizer's state."""
-RECORDED_PRECISIONS = ("32-true", "bf16-mixed")
+CAPTURE_FROM = 3
+"""Steps of a run on a GPU before one is captured: the first ones choose algorithms and make the optimizer's state."""
+CAPTURED_PRECISIONS = ("32-true", "bf16-mixed")
 """Of the trainer; float16's loss scaling decides on the CPU whether a step counts."""
 COMPILE_FROM = 2000
 """Steps of a run from which ``compile="auto"`` pays: compilation takes as long as about a thousand steps save."""
@@ -54,9 +54,9 @@ class VAETraining(lightning.LightningModule):
         compile: compile the ELBO with its gradient by ``torch.compile``, which takes a quarter of a minute and a C++
             compiler. "auto" does so on a CPU with a compiler, for runs of 2,000 steps or more; for dense models, since
             convolutions are slower for it.
-        cuda_graph: on a single GPU, record the whole step as a CUDA graph and replay it for every batch of the same
-            size: a step of these models starts thousands of short kernels, and Python starts them more slowly than
-            they run. Not under accumulated gradients or 16-mixed precision.
+        cuda_graph: on a single GPU, capture a whole training step as a CUDA graph and replay it for every batch of the
+            same size, since launching the thousands of short kernels of a step takes longer than running them. Not
+            with accumulated gradients or 16-mixed precision.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class VAETraining(lightning.LightningModule):
         self._elbo: Callable[[Tensor], ELBOTerms] = vae.elbo
         self._full_batch = 0
         self._gradients = GradientWatch()
-        self._records = False
+        self._may_capture = False
         self._steps_run = 0
-        self._recorded: tuple[Any, RecordedStep] | None = None
+        self._captured: tuple[Any, CapturedStep] | None = None
         self.save_hyperparameters(ignore=["vae"])
 
     @classmethod
@@ -153,13 +153,13 @@ class VAETraining(lightning.LightningModule):
         return self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
 
     def on_train_start(self) -> None:
-        """Decide whether steps are recorded: a checkpoint's optimizer state, if any, is there by now."""
+        """Decide whether steps are captured: a checkpoint's optimizer state, if any, is there by now."""
         single = self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
-        exact = self.trainer.precision in RECORDED_PRECISIONS
-        self._records = self.cuda_graph and self.device.type == "cuda" and single and exact
-        self._steps_run, self._recorded = 0, None
-        if self._records:
-            make_recordable(self._optimizer)
+        exact = self.trainer.precision in CAPTURED_PRECISIONS
+        self._may_capture = self.cuda_graph and self.device.type == "cuda" and single and exact
+        self._steps_run, self._captured = 0, None
+        if self._may_capture:
+            make_capturable(self._optimizer, self.device)
 
     @property
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -188,7 +188,7 @@ class VAETraining(lightning.LightningModule):
         self._full_batch = self._full_batch or len(x)
         first = batch_idx == 0
         with unchecked_values() if x.is_cuda and not first else nullcontext():
-            replays = self._recordable(x) and not first
+            replays = self._capturable(x) and not first
             outcome = self._replay(x) if replays else self._objective(x, self.rate_weight)
         self._steps_run += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -205,20 +205,20 @@ class VAETraining(lightning.LightningModule):
         elbo = self._elbo(x) if len(x) == self._full_batch else self.vae.elbo(x)
         return {"loss": (elbo.distortion + rate_weight * elbo.rate).mean(), **elbo._asdict()}
 
-    def _recordable(self, x: Tensor) -> bool:
-        """Whether this batch's step is a recorded one; a learning rate finder sets rates that a record cannot read."""
-        if not self._records or self._steps_run < RECORD_FROM or len(x) != self._full_batch:
+    def _capturable(self, x: Tensor) -> bool:
+        """Whether this batch's step may be a captured one; a graph cannot read a learning rate finder's rates."""
+        if not self._may_capture or self._steps_run < CAPTURE_FROM or len(x) != self._full_batch:
             return False
         return all(isinstance(group["lr"], Tensor) for group in self._optimizer.param_groups)
 
     def _replay(self, x: Tensor) -> dict[str, Tensor]:
-        """Take a whole step for images x by a recorded one. Lightning finds no gradient then, and does nothing more."""
+        """Take a whole step for images x by a captured one. Lightning finds no gradient then, and does nothing more."""
         weight = torch.full((), self.rate_weight, device=x.device)
         kind = (self.in_importance_phase, x.shape)
-        if self._recorded is None or self._recorded[0] != kind:
-            self._recorded = None  # free its memory first
-            self._recorded = kind, RecordedStep(self._whole_step, x, weight)
-        outcome = self._recorded[1](x, weight)
+        if self._captured is None or self._captured[0] != kind:
+            self._captured = None  # free its memory first
+            self._captured = kind, CapturedStep(self._whole_step, x, weight)
+        outcome = self._captured[1](x, weight)
         self._gradients.add(outcome["norm"].clone(), self.batch, self.trainer)
         return outcome
 
