@@ -111,11 +111,14 @@ def displace(images: Tensor, degrees: float, shift: int = 0, mode: str = "biline
     count, _, height, width = images.shape
     angles = math.radians(degrees) * (2 * torch.rand(count, device=images.device) - 1)
     cos, sin = angles.cos(), angles.sin()
-    right = down = torch.zeros_like(angles)
+    turns = torch.stack([cos, sin, -sin, cos], -1).view(count, 2, 2)  # of row vectors, hence transposed
+    upright = torch.eye(2, 3, device=images.device)[None]
+    places = F.affine_grid(upright, [1, 1, height, width], align_corners=False).view(-1, 2)
+    grid = places @ turns  # affine_grid of all images takes four times as long on a CPU
     if shift:
-        right, down = torch.randint(-shift, shift + 1, (2, count), device=images.device)
-    rows = [torch.stack([cos, -sin, 2 / width * right], -1), torch.stack([sin, cos, 2 / height * down], -1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+        right, down = torch.randint(-shift, shift + 1, (2, count, 1), device=images.device)
+        grid += torch.stack([2 / width * right, 2 / height * down], -1)
+    grid = grid.view(count, height, width, 2)
     return F.grid_sample(images, grid, mode=mode, align_corners=False)
 
 

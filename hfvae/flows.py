@@ -45,13 +45,24 @@ class LULinear(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        rotation = torch.linalg.qr(torch.randn(dim, dim))[0]
+        self.register_buffer("permutation", torch.empty(dim, dim))
+        self.register_buffer("signs", torch.empty(dim))
+        self.lower = nn.Parameter(torch.empty(dim, dim))
+        self.upper = nn.Parameter(torch.empty(dim, dim))
+        self.log_diagonal = nn.Parameter(torch.empty(dim))
+        if not self.signs.is_meta:  # torch would import its compiler for the operations below, which takes seconds
+            self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw a random rotation from torch's global generator."""
+        rotation = torch.linalg.qr(torch.randn_like(self.lower))[0]
         permutation, lower, upper = torch.linalg.lu(rotation)
-        self.register_buffer("permutation", permutation)
-        self.register_buffer("signs", upper.diagonal().sign())
-        self.lower = nn.Parameter(lower.tril(-1))
-        self.upper = nn.Parameter(upper.triu(1))
-        self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
+        self.permutation.copy_(permutation)
+        self.signs.copy_(upper.diagonal().sign())
+        self.lower.copy_(lower.tril(-1))
+        self.upper.copy_(upper.triu(1))
+        self.log_diagonal.copy_(upper.diagonal().abs().log())
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """L and U, (D, D) each."""

@@ -13,6 +13,7 @@ import pytest
 from support import REPOSITORY
 
 from hfvae.datasets import DATASETS
+from hfvae.hub import bundled_names
 from hfvae.likelihoods import LIKELIHOODS
 from hfvae.posteriors import POSTERIORS
 from hfvae.priors import PRIORS
@@ -187,9 +188,16 @@ def test_the_page_knows_no_data_set(script: Path) -> None:
     assert "digit" not in re.sub(r'["#]digits|=digits|\.hf-digits|FractionDigits', "", script.read_text())
 
 
-@pytest.mark.parametrize("statement", ["import hfvae", "import hfvae.demo, app"])
-def test_the_app_waits_for_neither_lightning_nor_torchvision(statement: str) -> None:
-    probe = f"{statement}; import sys; print([m for m in ('lightning', 'torchvision', 'sklearn') if m in sys.modules])"
+LATER = ("lightning", "torchvision", "sklearn", "torch._dynamo", "sympy")
+"""What takes seconds to import, and an app starts without."""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import hfvae.demo, app", *map("import hfvae; hfvae.load({!r}, device='cpu')".format, bundled_names())],
+)
+def test_an_app_starts_without_slow_imports(statement: str) -> None:
+    probe = f"{statement}; import sys; print([name for name in {LATER} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
