@@ -28,7 +28,7 @@ from hfvae.likelihoods import INITIAL_SIGMA
 from hfvae.sampling import rsample
 from hfvae.training import AverageWeights, Diverged, EndUnrotated, VAETraining
 from hfvae.training.objectives import importance_weighted_bound
-from hfvae.training.optimizers import muon
+from hfvae.training.optimizers import OPTIMIZERS, muon
 
 in_this_process = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -418,6 +418,7 @@ def test_training_without_an_end_is_refused(tmp_path: Path) -> None:
         {"kl_warmup_epochs": -1},
         {"importance_epochs": 3},
         {"importance_samples": 3},
+        {"weight_decay": -0.1},
     ],
 )
 def test_bad_settings(options: dict[str, Any]) -> None:
@@ -440,6 +441,21 @@ def test_muon_moves_hidden_weights_along_orthogonal_matrices(make_vae: Callable[
             largest = torch.linalg.matrix_norm(step, 2) / (0.1 * 0.2 * max(step.shape) ** 0.5)
             assert 0.9 < largest < 1.2, "five Newton-Schulz steps bring the singular values near 1"
             assert (gradient * step).sum() > 0, "downhill"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weights_decay(name: str, make_vae: Callable[..., VAE]) -> None:
+    vae = make_vae(hidden_features=[16, 8])
+    optimizer = OPTIMIZERS[name](vae, 0.1, True, 0.5)
+    decaying = optimizer.param_groups[0]["params"]
+    assert len(decaying) == len(list(vae.parameters())) if name == "adam" else all(p.ndim > 1 for p in decaying)
+    chosen = set(decaying)
+    before = [p.detach().clone() for p in vae.parameters()]
+    for p in vae.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    for old, new in zip(before, vae.parameters(), strict=True):
+        torch.testing.assert_close(new.detach(), 0.95 * old if new in chosen else old)
 
 
 def test_muon_without_a_hidden_layer_is_adam() -> None:

@@ -58,6 +58,20 @@ def test_compile(kind: str, likelihood_type: str, name: str) -> None:
     torch._dynamo.reset()
 
 
+@kinds
+@pytest.mark.filterwarnings("ignore")
+def test_compile_the_elbo_for_batches_of_any_size(kind: str) -> None:
+    vae = variant("ContinuousBernoulli", kind)
+    compiled = torch.compile(vae.elbo, backend="aot_eager")
+    for count in (BATCH, BATCH + 3, BATCH + 1):
+        x, _ = inputs(vae, count)
+        torch.manual_seed(0)
+        bound = compiled(x).elbo
+        torch.manual_seed(0)
+        torch.testing.assert_close(bound, vae.elbo(x).elbo)
+    torch._dynamo.reset()
+
+
 @every
 @likelihoods
 @kinds

@@ -26,7 +26,7 @@ from .divergence import GradientWatch
 from .graphs import CapturedStep, make_capturable, make_portable
 from .hardware import can_compile
 from .objectives import importance_weighted_bound
-from .optimizers import OPTIMIZERS
+from .optimizers import OPTIMIZERS, warmup_and_cosine
 
 CAPTURE_FROM = 3
 """Steps of a run on a GPU before one is captured: the first ones choose algorithms and make the optimizer's state."""
@@ -51,6 +51,8 @@ class VAETraining(lightning.LightningModule):
             results are the same.
         optimizer: "adam", or "muon": each hidden weight matrix moves along its orthogonalised momentum (Jordan et al.
             2024, "Muon: An optimizer for hidden layers in neural networks").
+        weight_decay: times the learning rate, the share that a step takes off each weight: with "muon" off those that
+            Muon moves, with "adam" off all (Loshchilov & Hutter 2019).
         compile: compile the ELBO with its gradient by ``torch.compile``, which takes a quarter of a minute and a C++
             compiler. "auto" does so on a CPU with a compiler, for runs of 2,000 steps or more; for dense models, since
             convolutions are slower for it.
@@ -69,6 +71,7 @@ class VAETraining(lightning.LightningModule):
         importance_samples: int = 1,
         channels_last: bool = True,
         optimizer: Literal["adam", "muon"] = "adam",
+        weight_decay: float = 0.0,
         compile: bool | Literal["auto"] = False,
         cuda_graph: bool = True,
     ) -> None:
@@ -77,6 +80,8 @@ class VAETraining(lightning.LightningModule):
             raise ValueError(f"learning_rate must be positive, got {learning_rate}")
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer}")
+        if not weight_decay >= 0:
+            raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
         if not 0 < warmup < 1:
             raise ValueError(f"warmup must be a fraction of the training between 0 and 1, got {warmup}")
         if kl_warmup_epochs < 0:
@@ -91,6 +96,7 @@ class VAETraining(lightning.LightningModule):
         self.vae = vae.to(memory_format=torch.channels_last) if channels_last else vae
         self.learning_rate = learning_rate
         self.optimizer = optimizer
+        self.weight_decay = weight_decay
         self.warmup = warmup
         self.kl_warmup_epochs = kl_warmup_epochs
         self.importance_epochs = importance_epochs
@@ -310,16 +316,14 @@ class VAETraining(lightning.LightningModule):
                 f"importance_epochs is {self.importance_epochs} and --trainer.max_epochs {self.trainer.max_epochs}: "
                 "set max_epochs to at least as many"
             )
-        optimizer = OPTIMIZERS[self.optimizer](self.vae, self.learning_rate, self.trainer.precision != "16-mixed")
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = OPTIMIZERS[self.optimizer](self.vae, self.learning_rate, fused, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        """Up linearly, then down a half cosine to 0; a function of the trainer's length, so a run may be extended."""
-        progress = min(1.0, step / self.trainer.estimated_stepping_batches)
-        if progress < self.warmup:
-            return max(progress / self.warmup, 1e-2)
-        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+        """A function of the trainer's length, so that a run may be extended."""
+        return warmup_and_cosine(min(1.0, step / self.trainer.estimated_stepping_batches), self.warmup)
 
     def on_validation_start(self) -> None:
         self._gradients.check(self.trainer)

@@ -1,7 +1,8 @@
-"""The table from optimizer names to optimizers of a VAE's parameters."""
+"""The table from optimizer names to optimizers of a VAE's parameters, and the schedule of their learning rate."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,13 +47,17 @@ class Joined(Optimizer):
         self._share()
 
 
-def adam(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:
-    """Adam (Kingma & Ba 2015); not `fused` where scaled gradients must be unscaled before they are clipped."""
-    return torch.optim.Adam(vae.parameters(), lr=learning_rate, fused=fused)
+def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
+    """AdamW (Kingma & Ba 2015, Loshchilov & Hutter 2019), Adam without decay.
+
+    Not `fused` where scaled gradients must be unscaled before they are clipped.
+    """
+    return torch.optim.AdamW(vae.parameters(), lr=learning_rate, fused=fused, weight_decay=weight_decay)
 
 
-def muon(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:
-    """Muon for the hidden layers' weights; Adam at half the rate for biases, priors and the layers at the ends.
+def muon(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
+    """Muon for the hidden layers' weights, which alone decay; Adam at half the rate for biases, priors and the layers
+    at the ends.
 
     timm's Muon has an Adam for them, which takes each tensor by itself: a learned prior has hundreds, and that takes a
     seventh of a step on a CPU, ten times as long as torch's fused Adam.
@@ -67,7 +72,14 @@ def muon(vae: VAE, learning_rate: float, fused: bool = True) -> Optimizer:
     hidden = [p for layers in weights for p in layers[1:-1]]
     chosen = set(hidden)
     others = torch.optim.Adam([p for p in vae.parameters() if p not in chosen], lr=learning_rate / 2, fused=fused)
-    return Joined(timm_muon.Muon([{"params": hidden}], lr=learning_rate, nesterov=True), others)
+    return Joined(timm_muon.Muon([{"params": hidden}], learning_rate, weight_decay, nesterov=True), others)
 
 
-OPTIMIZERS: dict[str, Callable[[VAE, float, bool], Optimizer]] = {"adam": adam, "muon": muon}
+OPTIMIZERS: dict[str, Callable[[VAE, float, bool, float], Optimizer]] = {"adam": adam, "muon": muon}
+
+
+def warmup_and_cosine(progress: float, warmup: float) -> float:
+    """Factor of the learning rate at `progress` in [0, 1]: up linearly until `warmup`, then down a half cosine to 0."""
+    if progress < warmup:
+        return max(progress / warmup, 1e-2)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

@@ -1,6 +1,6 @@
 """How fast training is: `python tests/tools/benchmark_training.py` prints ratios, each measured in one run.
 
-    loop        train/fit.py against a bare loop, and against PIL transforms image by image (an epoch or more each)
+    loop        train/fit.py in turns with a bare loop, and with PIL transforms image by image
     quality     minutes from `python train/fit.py` to the ancestor's final ELBO, against its own pipeline's
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
     compile     what torch.compile and precision bring for a step of each recipe
@@ -17,12 +17,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -118,7 +121,7 @@ class Bare:
         self.size = 0
         self.batches = batches
         self.dtype = dtype
-        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, True)
+        self.optimizer = OPTIMIZERS[optimizer](vae, 1e-4, True, 0.0)
         self.clip = clip
         self.weights = list(vae.parameters())
         self.images(3)
@@ -172,23 +175,25 @@ def rate(loop: Bare, steps: int) -> float:
     return seen / (time.perf_counter() - started)
 
 
-def fit(config: Path, epochs: int, folder: Path, *settings: str) -> EventAccumulator:
-    """Run train/fit.py as a user does; returns what it logged."""
+def fit_command(config: Path, epochs: int, folder: Path, *settings: str) -> list[str]:
+    """train/fit.py as a user starts it."""
     command = [sys.executable, "train/fit.py", f"--config={config}", f"--trainer.default_root_dir={folder}"]
-    subprocess.run(
-        [*command, f"--trainer.max_epochs={epochs}", *settings], cwd=REPOSITORY, check=True, capture_output=True
-    )
+    return [*command, f"--trainer.max_epochs={epochs}", *settings]
+
+
+def fit_progress(config: Path, folder: Path) -> tuple[int, float, float]:
+    """Images from train/fit.py's first logged step to its last, and when these were."""
     events = EventAccumulator(str(folder / "logs"))
     events.Reload()
-    return events
+    first, *_, last = events.Scalars("train/elbo")
+    return (last.step - first.step) * recipe(config)["data"]["batch_size"], first.wall_time, last.wall_time
 
 
 def fit_rate(config: Path, epochs: int, folder: Path, *settings: str) -> float:
     """Images a second of train/fit.py from its first logged step to its last, validation and checkpoints included."""
-    events = fit(config, epochs, folder, *settings)
-    first, *_, last = events.Scalars("train/elbo")
-    images = (last.step - first.step) * recipe(config)["data"]["batch_size"]
-    return images / (last.wall_time - first.wall_time)
+    subprocess.run(fit_command(config, epochs, folder, *settings), cwd=REPOSITORY, check=True, capture_output=True)
+    images, begun, ended = fit_progress(config, folder)
+    return images / (ended - begun)
 
 
 def recipe(config: Path) -> dict[str, Any]:
@@ -211,8 +216,60 @@ def recipe_batches(config: Path) -> Iterator[Tensor]:
 
 def loop_rate(kind: str, config: Path, steps: int) -> float:
     """Images a second of one of LOOPS, in a process of its own, where its memory is its own."""
-    command = [sys.executable, __file__, "--loop", kind, str(config), str(steps)]
-    return float(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout)
+    lines = subprocess.run(
+        loop_command(kind, config, steps), cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    (begun, _), *_, (ended, images) = (map(float, line.split()) for line in lines)
+    return images / (ended - begun)
+
+
+def loop_command(kind: str, config: Path, steps: int) -> list[str]:
+    return [sys.executable, __file__, "--loop", kind, str(config), str(steps)]
+
+
+def run_loop(kind: str, config: Path, steps: int) -> None:
+    """Train by one of LOOPS; a line every ten steps says when, and how many images there were until then."""
+    trained = LOOPS[kind](config)
+    trained.images(5)
+    images = 0
+    print(time.time(), images, flush=True)
+    for _ in range(0, steps, 10):
+        images += trained.images(10)
+        print(time.time(), images, flush=True)
+
+
+Interval = tuple[float, float]
+
+
+def in_turns(commands: Sequence[list[str]], outputs: Sequence[Path], seconds: float = 3.0) -> list[list[Interval]]:
+    """Run programs in turns until the first has ended, since a shared machine's speed drifts; returns their turns."""
+    programs, turns = [], []
+    for command, output in zip(commands, outputs, strict=True):
+        with output.open("w") as file:
+            programs.append(subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT))
+        programs[-1].send_signal(signal.SIGSTOP)
+        turns.append([])
+    try:
+        while programs[0].poll() is None:
+            for program, its_turns in zip(programs, turns, strict=True):
+                begun = time.time()
+                program.send_signal(signal.SIGCONT)
+                with suppress(subprocess.TimeoutExpired):
+                    program.wait(seconds)
+                program.send_signal(signal.SIGSTOP)
+                its_turns.append((begun, time.time()))
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+    if programs[0].returncode:
+        raise RuntimeError(f"{shlex.join(commands[0])} failed: {outputs[0].read_text()[-2000:]}")
+    return turns
+
+
+def taken(turns: list[Interval], begun: float, ended: float) -> float:
+    """Seconds of a program's turns between two times."""
+    return sum(max(0.0, min(ended, last) - max(begun, first)) for first, last in turns)
 
 
 def bare(config: Path, compiled: bool = False) -> Bare:
@@ -234,23 +291,30 @@ LOOPS: dict[str, Callable[[Path], Bare]] = {
 
 
 def loop(folder: Path) -> Results:
-    """The dense recipe as long as it is, which sets validation's share; the others up to a validation or three."""
+    """Epochs are such that validation and figures have the share of the time that they have in the whole recipe."""
     results: Results = {}
-    for name, setting, epochs, steps, kinds in (
-        ("mnist_dense", "false", 80, 600, ("bare loop", "ancestor")),
-        ("mnist_dense", "auto", 80, 600, ("bare loop", "compiled bare loop")),
-        ("mnist_conv_plain", "false", 3, 200, ("bare loop", "ancestor")),
-        ("mnist_conv", "false", 5, 80, ("bare loop", "ancestor")),
+    for name, setting, epochs, kinds in (
+        ("mnist_dense", "false", 40, ("bare loop", "ancestor")),
+        ("mnist_dense", "true", 40, ("bare loop", "compiled bare loop")),
+        ("mnist_conv_plain", "false", 5, ("bare loop", "ancestor")),
+        ("mnist_conv", "false", 5, ("bare loop",)),
     ):
         config = REPOSITORY / "configs" / f"{name}.yaml"
         what = f"{name}, --model.compile {setting}"
-        before = {kind: loop_rate(kind, config, steps) for kind in kinds}
-        ours = fit_rate(config, epochs, folder / what, f"--model.compile={setting}")
-        after = {kind: loop_rate(kind, config, steps) for kind in kinds}
-        rates = {kind: (before[kind] + after[kind]) / 2 for kind in kinds}
-        results[what] = {"train/fit.py": ours, **rates}
+        own = folder / what
+        own.mkdir()
+        commands = [fit_command(config, epochs, own, f"--model.compile={setting}")]
+        commands += [loop_command(kind, config, 10**6) for kind in kinds]
+        outputs = [own / f"{index}.log" for index in range(len(commands))]
+        turns = in_turns(commands, outputs)
+        images, begun, ended = fit_progress(config, own)
+        ours = images / taken(turns[0], begun, ended)
         print(f"{what}: train/fit.py {ours:,.0f} images/s")
-        for kind, speed in rates.items():
+        results[what] = {"train/fit.py": ours}
+        for kind, output, its_turns in zip(kinds, outputs[1:], turns[1:], strict=True):
+            lines = [tuple(map(float, line.split())) for line in output.read_text().splitlines() if line[:1].isdigit()]
+            (before, _), *_, (after, seen) = lines
+            speed = results[what][kind] = seen / taken(its_turns, before, after)
             print(f"    {ours / speed:.2f} times the {kind}'s {speed:,.0f}", flush=True)
     return results
 
@@ -269,7 +333,8 @@ def quality(folder: Path) -> Results:
         config = REPOSITORY / "configs" / f"{name}.yaml"
         before = loop_rate("ancestor", config, 600)
         started = time.time()
-        fit(config, QUICK_EPOCHS[name], folder / name)
+        command = fit_command(config, QUICK_EPOCHS[name], folder / name)
+        subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
         whole = (time.time() - started) / 60
         ours = ((folder / name / "checkpoints" / "best.ckpt").stat().st_mtime - started) / 60
         speed = (before + loop_rate("ancestor", config, 600)) / 2
@@ -483,9 +548,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.loop:
         kind, config, steps = arguments.loop
-        trained = LOOPS[kind](Path(config))
-        trained.images(5)
-        print(rate(trained, int(steps)))
+        run_loop(kind, Path(config), int(steps))
         return
     keep_freed_memory()  # as train/fit.py does
     results: Results = {"machine": machine()}
