@@ -123,7 +123,7 @@ def _mixture(
     device = weights.device if generator is None else generator.device
     flat = weights.detach().reshape(-1, weights.shape[-1]).to(device)
     chosen = torch.multinomial(flat, math.prod(sample_shape), replacement=True, generator=generator)
-    chosen = chosen.T.reshape(*sample_shape, *weights.shape[:-1]).to(weights.device)
+    chosen = chosen.T.reshape((*sample_shape, *weights.shape[:-1])).to(weights.device)
     draws = rsample(distribution.component_distribution, sample_shape, generator, temperature)  # (S, B, K, E)
     event = len(distribution.event_shape)
     axis = draws.ndim - event - 1
@@ -174,7 +174,7 @@ def _independent_from_noise(distribution: Independent, noise: Tensor) -> Tensor:
 def has_noise(distribution: Distribution) -> bool:
     """Whether a prior's draws are a bijection of standard normal noise."""
     try:
-        to_noise(distribution, torch.zeros_like(moments(distribution)[0]))
+        to_noise(distribution, rsample(distribution, (), Generator().manual_seed(0)))
     except ValueError:
         return False
     return True
