@@ -228,6 +228,6 @@ def moments(p: Distribution) -> tuple[Tensor, Tensor]:
 
 def standard_normal(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
     """Noise of the dtype and on the device of `like`."""
-    if generator is None:  # compiled for batches of any size, randn takes no generator, not even None
+    if generator is None:  # with dynamic shapes torch.compile rejects randn's generator argument, even None
         return torch.randn(shape, device=like.device, dtype=like.dtype)
     return torch.randn(shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)

@@ -114,7 +114,7 @@ def test_a_replayed_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, st
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_capturable_optimizers_state_is_portable(optimizer: str) -> None:
     vae = model()
-    (made,) = (OPTIMIZERS[optimizer](vae, 1e-3, True, 0.0),)
+    made = OPTIMIZERS[optimizer](vae, 1e-3, True, 0.0)
     vae.elbo(torch.rand(4, 1, 28, 28)).elbo.mean().backward()
     made.step()
     rates = [group["lr"] for group in made.param_groups]

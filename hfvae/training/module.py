@@ -51,14 +51,14 @@ class VAETraining(lightning.LightningModule):
             results are the same.
         optimizer: "adam", or "muon": each hidden weight matrix moves along its orthogonalised momentum (Jordan et al.
             2024, "Muon: An optimizer for hidden layers in neural networks").
-        weight_decay: times the learning rate, the share that a step takes off each weight: with "muon" off those that
-            Muon moves, with "adam" off all (Loshchilov & Hutter 2019).
+        weight_decay: decoupled weight decay (Loshchilov & Hutter 2019): each step multiplies weights by 1 -
+            learning rate * weight_decay; "muon" only those that Muon updates, "adam" all parameters.
         compile: compile the ELBO with its gradient by ``torch.compile``, which takes a quarter of a minute and a C++
             compiler. "auto" does so on a CPU with a compiler, for runs of 2,000 steps or more; for dense models, since
             convolutions are slower for it.
-        cuda_graph: on a single GPU, capture a whole training step as a CUDA graph and replay it for every batch of the
-            same size, since launching the thousands of short kernels of a step takes longer than running them. Not
-            with accumulated gradients or 16-mixed precision.
+        cuda_graph: on a single GPU, capture a training step as a CUDA graph and replay it for all batches of the same
+            size: a step has thousands of short kernels, which take longer to launch one by one than to run. Has no
+            effect with gradient accumulation or 16-mixed precision.
     """
 
     def __init__(

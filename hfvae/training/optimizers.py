@@ -48,7 +48,7 @@ class Joined(Optimizer):
 
 
 def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
-    """AdamW (Kingma & Ba 2015, Loshchilov & Hutter 2019), Adam without decay.
+    """AdamW (Kingma & Ba 2015, Loshchilov & Hutter 2019); without weight decay it is Adam.
 
     Not `fused` where scaled gradients must be unscaled before they are clipped.
     """
@@ -56,8 +56,7 @@ def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float
 
 
 def muon(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
-    """Muon for the hidden layers' weights, which alone decay; Adam at half the rate for biases, priors and the layers
-    at the ends.
+    """Muon with weight decay for hidden layers' weights; Adam at half the rate, without decay, for everything else.
 
     timm's Muon has an Adam for them, which takes each tensor by itself: a learned prior has hundreds, and that takes a
     seventh of a step on a CPU, ten times as long as torch's fused Adam.
