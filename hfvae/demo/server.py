@@ -121,8 +121,7 @@ class App(gr.Blocks):
             },
         }
         launched = super().launch(*positional, **{**defaults, **options})
-        self.app.state_holder = SharedStates()
-        self.app.state_holder.set_blocks(self)
+        self.app.state_holder = SharedStates(self)
         describe = self.app.openapi
         self.app.openapi = lambda: open_routes(describe())  # type: ignore[method-assign]
         if self.mcp_server_obj is not None:

@@ -18,8 +18,9 @@ class SharedState(SessionState):
 class SharedStates(StateHolder):
     """One state for all sessions, since creating a state takes about 5 ms."""
 
-    def set_blocks(self, blocks: Blocks) -> None:
-        super().set_blocks(blocks)
+    def __init__(self, blocks: Blocks) -> None:
+        super().__init__()
+        self.set_blocks(blocks)
         self.shared = SharedState(blocks)
 
     def __getitem__(self, session_id: str) -> SessionState:
