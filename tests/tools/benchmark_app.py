@@ -410,13 +410,16 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=0, help="number of callers who draw without a browser")
     parser.add_argument("--minutes", type=float, default=0.5, help="how long they stay")
     arguments = parser.parse_args()
-    with open_browser() as browser, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         if arguments.clients:
-            clients(arguments.clients, 60 * arguments.minutes, Path(folder) / "log")
-        elif arguments.people:
-            crowd(browser, arguments.people, 60 * arguments.minutes, Path(folder))
-        else:
-            alone(browser, Path(folder) / "log")
+            clients(arguments.clients, 60 * arguments.minutes, folder / "log")
+            return
+        with open_browser() as browser:
+            if arguments.people:
+                crowd(browser, arguments.people, 60 * arguments.minutes, folder)
+            else:
+                alone(browser, folder / "log")
 
 
 if __name__ == "__main__":
