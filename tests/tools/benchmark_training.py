@@ -4,7 +4,7 @@
     quality     minutes from `python train/fit.py` to the ancestor's final ELBO, against its own pipeline's
     density     the continuous Bernoulli's density with its gradient, against torch's own and the cross entropy
     compile     what torch.compile and precision bring for a step of each recipe
-    processes   two processes of one thread each against one
+    processes   two processes against one, with two threads each where there are four cores
     precision   what bfloat16 costs: the validation ELBO of short trainings in either precision, seed by seed
     growth      images a second against batch size, latents and channels
     gpu         every recipe on the GPU: images a second, share of the time in which the GPU works
@@ -383,15 +383,17 @@ def compilation(_: Path) -> Results:
 
 
 def processes(folder: Path) -> Results:
-    """The dense and the plain convolutional recipe by one process and by two, a thread each."""
-    results: Results = {}
-    os.environ["OMP_NUM_THREADS"] = "1"
+    """The dense and the plain convolutional recipe by one process and by two, with two threads each if cores allow."""
+    threads = min(2, len(os.sched_getaffinity(0)) // 2)
+    results: Results = {"threads": threads}
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     for name, epochs in (("mnist_dense", 8), ("mnist_conv_plain", 1)):
         config = REPOSITORY / "configs" / f"{name}.yaml"
         one = fit_rate(config, epochs, folder / "one" / name)
         two = 2 * fit_rate(config, 2 * epochs, folder / "two" / name, "--trainer.devices=2", "--trainer.strategy=ddp")
         results[name] = {"one": one, "two": two}
-        print(f"{name}: two processes {two:,.0f} images/s, {two / one:.2f} times one process's {one:,.0f}")
+        ratio = f"two processes {two:,.0f} images/s, {two / one:.2f} times one process's {one:,.0f}"
+        print(f"{name}: {ratio}, with {threads} threads each", flush=True)
     return results
 
 
