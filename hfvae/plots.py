@@ -39,8 +39,8 @@ def image_grid(images: Tensor, columns: int, size: float = 0.8, row_names: Seque
 
 
 def reconstructions(x: Tensor, x_hat: Tensor) -> Figure:
-    """Originals (N, C, H, W) above their reconstructions."""
-    return image_grid(torch.cat([x, x_hat]), columns=len(x), row_names=["x", "reconstruction"])
+    """Originals (N, C, H, W) above their reconstructions, which may be on another device."""
+    return image_grid(torch.cat([x.cpu(), x_hat.cpu()]), columns=len(x), row_names=["x", "reconstruction"])
 
 
 def latent_scatter(
