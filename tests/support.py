@@ -40,6 +40,7 @@ TINY: dict[str, Callable[..., VAE]] = {
     "residual": residual,
 }
 LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 MEASURED: dict[str, str] = {}
 """The environment of a process that coverage measures: the app, a hub's client."""
 

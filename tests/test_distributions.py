@@ -7,6 +7,7 @@ import math
 import mpmath
 import pytest
 import torch
+from support import DEVICES
 from torch import Tensor
 
 from hfvae import ContinuousBernoulli
@@ -15,7 +16,6 @@ MAGNITUDES = [10**exponent for exponent in torch.linspace(-30, 4, 69).tolist()]
 SWEEP = torch.linspace(-2, 2, 401).tolist()
 ETAS = sorted({0.0, *SWEEP, *MAGNITUDES, *(-magnitude for magnitude in MAGNITUDES)})
 VALUES = [0.0, 1e-3, 0.1, 0.5, 0.998, 1.0]
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 DTYPES = [torch.float32, torch.float64]
 
 

@@ -11,7 +11,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
-from support import TINY
+from support import DEVICES, TINY
 from test_training import fit, fit_here, in_this_process, quiet_trainer, short  # noqa: F401
 from torch.utils.data import DataLoader
 
@@ -74,10 +74,11 @@ def test_the_learning_rate_finder(tmp_path: Path) -> None:
 
 
 @in_this_process
-def test_any_logger_has_the_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_any_logger_has_the_pictures(tmp_path: Path, device: str) -> None:
     options: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
     logger = CSVLogger(tmp_path, name="csv")
-    trainer = Trainer(accelerator="cpu", max_epochs=1, logger=logger, callbacks=[LogImages()], **options)
+    trainer = Trainer(accelerator=device, max_epochs=1, logger=logger, callbacks=[LogImages()], **options)
     trainer.fit(VAETraining(TINY["dense"]()), loader(), loader())
     folder = Path(logger.log_dir)
     assert {path.name for path in (folder / "figures").iterdir()} == {
