@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.utils import make_grid
 
 
 def class_colours(count: int) -> list[tuple[float, float, float, float]]:
@@ -26,13 +26,16 @@ def image_grid(images: Tensor, columns: int, size: float = 0.8, row_names: Seque
     One axes shows all of them: with an axes for each, matplotlib takes three times as long.
     """
     rows = -(-len(images) // columns)
-    shown = images if images.shape[1] == 3 else images[:, :1]
-    tiled = make_grid(shown.detach().cpu(), nrow=columns, padding=2, pad_value=1)
+    shown = images if images.shape[1] == 3 else images[:, :1].expand(-1, 3, -1, -1)
+    cells = torch.ones(rows * columns, *shown.shape[1:])
+    cells[: len(shown)] = shown.detach()
+    framed = F.pad(cells, (1, 1, 1, 1), value=1).unflatten(0, (rows, columns))  # (rows, columns, 3, H, W)
+    tiled = framed.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)  # (rows * H, columns * W, 3)
     figure = Figure(figsize=(columns * size, rows * size), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(tiled.permute(1, 2, 0).numpy(), vmin=0, vmax=1)
+    axis.imshow(tiled.numpy())
     axis.set(frame_on=False, xticks=[], yticks=[])
-    height = tiled.shape[1] / rows
+    height = len(tiled) / rows
     axis.set_yticks([height * (row + 0.5) for row in range(len(row_names))], row_names, fontsize=8)
     axis.tick_params(length=0)
     return figure
