@@ -291,7 +291,7 @@ def test_back_and_forward_walk_the_pinned_points(person: Person) -> None:
         person.page.locator("#prior .hf-cell").nth(number).click()
         pinned.append(person.z)
         person.page.locator("#sliders input").first.fill("0.5")
-        person.page.wait_for_function("location.search.includes('z=0.5')")
+        person.page.wait_for_function("new URLSearchParams(location.search).get('z').startsWith('0.5,')")
     person.page.go_back()
     person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[1][0])
     person.page.go_back()
