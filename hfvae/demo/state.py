@@ -21,6 +21,10 @@ class SharedStates(StateHolder):
     def __init__(self, blocks: Blocks) -> None:
         super().__init__()
         self.set_blocks(blocks)
+
+    def set_blocks(self, blocks: Blocks) -> None:
+        """Gradio calls it again when it reloads a changed app."""
+        super().set_blocks(blocks)
         self.shared = SharedState(blocks)
 
     def __getitem__(self, session_id: str) -> SessionState:
