@@ -23,7 +23,8 @@ def class_colours(count: int) -> list[tuple[float, float, float, float]]:
 def image_grid(images: Tensor, columns: int, size: float = 0.8, row_names: Sequence[str] = ()) -> Figure:
     """Images (N, C, H, W) in [0, 1], row by row: three channels in colour, else the first one in grey.
 
-    One axes shows all of them: with an axes for each, matplotlib takes three times as long.
+    `row_names` label the rows from the top. One axes shows all images: with an axes for each, matplotlib takes three
+    times as long.
     """
     rows = -(-len(images) // columns)
     shown = images if images.shape[1] == 3 else images[:, :1].expand(-1, 3, -1, -1)
@@ -34,7 +35,7 @@ def image_grid(images: Tensor, columns: int, size: float = 0.8, row_names: Seque
     figure = Figure(figsize=(columns * size, rows * size), layout="constrained")
     axis = figure.subplots()
     axis.imshow(tiled.numpy())
-    axis.set(frame_on=False, xticks=[], yticks=[])
+    axis.set(frame_on=False, xticks=[])
     height = len(tiled) / rows
     axis.set_yticks([height * (row + 0.5) for row in range(len(row_names))], row_names, fontsize=8)
     axis.tick_params(length=0)

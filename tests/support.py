@@ -40,7 +40,8 @@ TINY: dict[str, Callable[..., VAE]] = {
     "residual": residual,
 }
 LIKELIHOOD_TYPES = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace"]
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
 MEASURED: dict[str, str] = {}
 """The environment of a process that coverage measures: the app, a hub's client."""
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from support import TINY
+from support import TINY, needs_gpu
 from torch.utils.data import DataLoader
 
 from hfvae import VAE
@@ -18,7 +18,6 @@ from hfvae.training import Diverged, VAETraining
 from hfvae.training.graphs import make_capturable, make_portable
 from hfvae.training.optimizers import OPTIMIZERS
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 without_validation = pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step` but have no `val_dataloader`", "ignore:The 'train_dataloader'"
 )

@@ -20,8 +20,8 @@ from hfvae.inference import evaluating
 
 STORED = load_file(DATA / "golden.safetensors")
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
-HALF_A_GREY_LEVEL = {"rtol": 0.0, "atol": 0.5 / 255}
-"""A learned prior's draws pass through the inverses of its blocks, which enlarge what processors round differently."""
+NEAR_INVERTED = {"rtol": 0.0, "atol": 3e-4}
+"""For draws of a flow prior: inverting its blocks enlarges rounding errors, to 6e-5 from one processor to another."""
 
 
 @pytest.mark.parametrize("name", hub.bundled_names())
@@ -39,7 +39,7 @@ def test_bundled_models_answer_as_before(name: str) -> None:
     torch.testing.assert_close(terms.elbo, expected["elbo"], **NEAR)
     torch.testing.assert_close(terms.rate, expected["rate"], **NEAR)
     drawn = generate(vae, 2, generator=torch.Generator().manual_seed(2), temperature=0.7)
-    torch.testing.assert_close(drawn, expected["drawn"], **HALF_A_GREY_LEVEL)
+    torch.testing.assert_close(drawn, expected["drawn"], **(NEAR_INVERTED if vae.prior_type == "Flow" else NEAR))
 
 
 @pytest.mark.mnist

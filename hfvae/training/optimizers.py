@@ -56,10 +56,11 @@ def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float
 
 
 def muon(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
-    """Muon with weight decay for hidden layers' weights; Adam at half the rate, without decay, for everything else.
+    """Muon with weight decay for the hidden layers' weights.
 
-    timm's Muon has an Adam for them, which takes each tensor by itself: a learned prior has hundreds, and that takes a
-    seventh of a step on a CPU, ten times as long as torch's fused Adam.
+    Adam updates all other parameters, at half the learning rate and without weight decay. It is torch's fused Adam,
+    since the one in timm's Muon updates one tensor at a time: a learned prior has hundreds, which takes a seventh of a
+    step on a CPU, ten times as long.
     """
     from timm.optim import muon as timm_muon  # the import takes a second or two
 

@@ -384,7 +384,7 @@ def compilation(_: Path) -> Results:
 
 def processes(folder: Path) -> Results:
     """The dense and the plain convolutional recipe by one process and by two, with two threads each if cores allow."""
-    threads = min(2, len(os.sched_getaffinity(0)) // 2)
+    threads = 2 if len(os.sched_getaffinity(0)) >= 4 else 1
     results: Results = {"threads": threads}
     os.environ["OMP_NUM_THREADS"] = str(threads)
     for name, epochs in (("mnist_dense", 8), ("mnist_conv_plain", 1)):
