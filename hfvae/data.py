@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any, Literal
 
 import lightning
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from .augmentation import Augmentation
 from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
 from .readers import READERS, IDXFiles, Images, Reader
 from .sampling import seeded_generator
@@ -35,9 +34,7 @@ class ImageTensors(Dataset[Batch]):
         indices: which of them belong to this part.
         pixels: the treatment of grey levels.
         classes: the class names.
-        rotation: each image is turned by its own angle, uniform in [-rotation, rotation] degrees, drawn from torch's
-            global generator; bilinearly, or where pixels are binarised at random by nearest neighbours.
-        shift: each image is shifted by its own number of whole pixels along each axis, uniform in {-shift, ..., shift}.
+        augmentation: displaces the images of each batch, at random.
         noise_seed: None draws from torch's global generator, afresh each time. With a seed, an image's noise depends on
             the seed and the image's place in this part alone, so that all evaluations see the same data, in batches of
             any size.
@@ -50,16 +47,14 @@ class ImageTensors(Dataset[Batch]):
         pixels: Pixels,
         classes: Sequence[str] = (),
         *,
-        rotation: float = 0.0,
-        shift: int = 0,
+        augmentation: Augmentation | None = None,
         noise_seed: int | None = None,
     ) -> None:
         self.images = images
         self.indices = indices.to(images.levels.device)
         self.pixels = pixels
         self.classes = classes
-        self.rotation = rotation
-        self.shift = shift
+        self.augmentation = augmentation
         self.noise_seed = noise_seed
         self._block, self._block_noise = -1, torch.empty(0)  # the block drawn last: loaders go in order
 
@@ -76,11 +71,8 @@ class ImageTensors(Dataset[Batch]):
         places = torch.as_tensor(indices)
         chosen = self.indices[places.to(self.indices.device)]
         levels = self.images.levels[chosen].float()
-        if self.rotation or self.shift:
-            # interpolation makes grey edges, whose random binarisation is noise (at 5 degrees half as much again)
-            mode = "nearest" if self.pixels.binarize == "dynamic" else "bilinear"
-            levels = displace(levels, self.rotation, self.shift, mode)
-            levels.clamp_(0, 255)  # interpolation can round above 255
+        if self.augmentation:
+            levels = self.augmentation(levels)
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
             noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)
@@ -99,35 +91,12 @@ class ImageTensors(Dataset[Batch]):
         return noise
 
 
-def displace(images: Tensor, degrees: float, shift: int = 0, mode: str = "bilinear") -> Tensor:
-    """Turn and shift every image (B, C, H, W) by its own random amounts; what comes in from outside is 0.
-
-    Args:
-        images: float, in any range.
-        degrees: of the angle around the centre, uniform in [-degrees, degrees].
-        shift: of each axis, in whole pixels, uniform in {-shift, ..., shift}.
-        mode: bilinear, or nearest, which keeps each grey level as it is.
-    """
-    count, _, height, width = images.shape
-    angles = math.radians(degrees) * (2 * torch.rand(count, device=images.device) - 1)
-    cos, sin = angles.cos(), angles.sin()
-    turns = torch.stack([cos, sin, -sin, cos], -1).view(count, 2, 2)  # of row vectors, hence transposed
-    upright = torch.eye(2, 3, device=images.device)[None]
-    places = F.affine_grid(upright, [1, 1, height, width], align_corners=False).view(-1, 2)
-    grid = places @ turns  # affine_grid of all images takes four times as long on a CPU
-    if shift:
-        right, down = torch.randint(-shift, shift + 1, (2, count, 1), device=images.device)
-        grid += torch.stack([2 / width * right, 2 / height * down], -1)
-    grid = grid.view(count, height, width, 2)
-    return F.grid_sample(images, grid, mode=mode, align_corners=False)
-
-
 class MNISTDataModule(lightning.LightningDataModule):
     """Training, validation and test images of MNIST or a relative; of MNIST, 50,000, 10,000 and 10,000.
 
     Batches are images (B, C, H, W) float32 and targets (B,) int64. Images lie in [0, 1], unless standardised. A sixth
     of the training images are for validation; the split is seeded, and a smaller number of them is a part of a larger.
-    Only training images are rotated and shifted. Validation and test batches are the same at every pass.
+    Only training images are displaced. Validation and test batches are the same at every pass.
 
     Args:
         data_dir: the folder that holds ``MNIST/raw``; None takes ``$HFVAE_DATA_DIR``, else ``data``.
@@ -138,8 +107,8 @@ class MNISTDataModule(lightning.LightningDataModule):
         mean, std: standardise the pixels; for Gaussian and Laplace models.
         batch_size: images a batch.
         dequantize: grey level k becomes (k + u) / 256, u uniform in [0, 1), so that grey levels have a density.
-        rotation: largest angle in degrees by which a training image is turned, each by its own.
-        shift: largest distance in whole pixels by which a training image is shifted along each axis, by its own.
+        rotation, shear, stretch, shift, edge_contrast: how training images are displaced, each by its own random
+            amounts: see `hfvae.augmentation.Augmentation`.
         validation_images: number of training images that are kept for validation; None keeps a sixth.
         num_workers: loader processes; 0 is fastest, since a batch is one tensor operation. With 0 the images lie on the
             trainer's device, and batches are made there; with more they lie in the main memory.
@@ -164,7 +133,10 @@ class MNISTDataModule(lightning.LightningDataModule):
         batch_size: int = 128,
         dequantize: bool = False,
         rotation: float = 0.0,
-        shift: int = 0,
+        shear: float = 0.0,
+        stretch: float = 0.0,
+        shift: float = 0.0,
+        edge_contrast: float | None = None,
         validation_images: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
@@ -172,18 +144,13 @@ class MNISTDataModule(lightning.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if not 0 <= rotation <= 180:
-            raise ValueError(f"rotation must be between 0 and 180 degrees, got {rotation}")
-        if shift < 0:
-            raise ValueError(f"shift must not be negative, got {shift}")
         if validation_images is not None and validation_images < 1:
             raise ValueError(f"validation_images must be at least 1, or None for a sixth, got {validation_images}")
         self.data_dir = Path(data_dir if data_dir is not None else os.environ.get("HFVAE_DATA_DIR", "data"))
         pixels = Pixels(binarize, binarize_threshold, dequantize, mean, std)
         self.record = TrainingData(find_dataset(dataset), pixels)
         self.batch_size = batch_size
-        self.rotation = rotation
-        self.shift = shift
+        self.augmentation = Augmentation(rotation, shear, stretch, shift, edge_contrast)
         self.validation_images = validation_images
         self.num_workers = num_workers
         self.seed = seed
@@ -215,7 +182,7 @@ class MNISTDataModule(lightning.LightningDataModule):
             if kept >= count:
                 raise ValueError(f"validation_images is {kept}, and there are {count} images to train on and validate")
             train, val = order.tensor_split([count - kept])
-            self.train_set = self._part(images, train, rotation=self.rotation, shift=self.shift)
+            self.train_set = self._part(images, train, augmentation=self.augmentation)
             self.val_set = self._part(images, val, noise_seed=self.seed)
         if stage in (None, "test", "predict"):
             images = self._read(reader, train=False)

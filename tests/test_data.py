@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from hfvae import MNISTDataModule
-from hfvae.data import READERS, Images, ImageTensors, displace
-from hfvae.datasets import DATASETS, Dataset, Pixels
+from hfvae.data import READERS, Images, ImageTensors
+from hfvae.datasets import DATASETS, Dataset
 
 
 def first_batch(data_dir: Path, part: str = "test", **options: Any) -> torch.Tensor:
@@ -93,30 +93,6 @@ def test_noise_depends_on_seed_and_image_alone(mnist_dir: Path, options: dict[st
     assert not torch.equal(module.test_set[3][0], passes[0][3])
 
 
-def test_rotation_turns_around_the_centre() -> None:
-    dot = torch.zeros(400, 1, 28, 28)
-    dot[:, :, 4, 13:15] = 1
-    turned = displace(dot, 90)
-    assert (displace(dot, 0) - dot).abs().max() < 1e-4
-    places = torch.arange(28.0) - 13.5
-    x = (turned.sum((1, 2)) * places).sum(1) / turned.sum((1, 2, 3))
-    y = (turned.sum((1, 3)) * places).sum(1) / turned.sum((1, 2, 3))
-    torch.testing.assert_close((x**2 + y**2).sqrt(), torch.full((400,), 9.5), atol=0.1, rtol=0)
-    assert x.min() < -9
-    assert x.max() > 9
-
-
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
-def test_shifts_are_of_whole_pixels(mode: str) -> None:
-    images = torch.rand(300, 1, 28, 20)
-    shifted = displace(images, 0, 2, mode)
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    windows = torch.stack([padded[..., y : y + 28, x : x + 20] for y in range(5) for x in range(5)])
-    errors = (windows - shifted).abs().amax((2, 3, 4))
-    assert errors.amin(0).max() < 1e-4
-    assert len(errors.argmin(0).unique()) == 25, "every shift occurs"
-
-
 @pytest.mark.mnist
 def test_the_number_of_validation_images(mnist_dir: Path) -> None:
     few, usual = (MNISTDataModule(mnist_dir, validation_images=number) for number in (2000, None))
@@ -127,21 +103,6 @@ def test_the_number_of_validation_images(mnist_dir: Path) -> None:
     assert not torch.isin(few.val_set.indices, few.train_set.indices).any()
     with pytest.raises(ValueError, match="validation_images is 60000, and there are 60000"):
         MNISTDataModule(mnist_dir, validation_images=60_000).setup("fit")
-
-
-@pytest.mark.mnist
-@pytest.mark.parametrize(("binarize", "kept"), [("dynamic", True), (None, False)])
-def test_rotation_makes_no_grey_that_is_binarised(mnist_dir: Path, binarize: Any, kept: bool) -> None:
-    """An interpolated pixel is a grey one, whose binarisation is noise that the image did not have."""
-    module = MNISTDataModule(mnist_dir, binarize=binarize, rotation=5)
-    module.setup("fit")
-    levels = module.train_set.images.levels[module.train_set.indices[:500]].float() / 255
-    seen: list[torch.Tensor] = []
-    treatment = SimpleNamespace(binarize=binarize, noisy=False, apply=lambda levels, _: seen.append(levels / 255))
-    module.train_set.pixels = treatment  # type: ignore[assignment]
-    module.train_set.__getitems__(list(range(500)))
-    entropy = [(-torch.xlogy(p, p) - torch.xlogy(1 - p, 1 - p)).sum((1, 2, 3)).mean() for p in (levels, seen[0])]
-    assert bool(abs(entropy[1] / entropy[0] - 1) < 0.02) is kept
 
 
 @pytest.mark.mnist
@@ -187,8 +148,6 @@ def test_dequantisation_and_standardisation(mnist: MNISTDataModule, mnist_dir: P
         ({"dequantize": True, "mean": 0.1, "std": 0.3}, "mean and std undoes"),
         ({"binarize": "dynamic", "mean": 0.1, "std": 0.3}, "mean and std undo that"),
         ({"batch_size": 0}, "batch_size must be"),
-        ({"rotation": 400}, "rotation must be"),
-        ({"shift": -1}, "shift must not be"),
         ({"validation_images": 0}, "validation_images must be"),
     ],
 )
@@ -276,14 +235,6 @@ def test_a_reader_that_does_not_keep_its_record(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setitem(READERS, "mine", lambda data_dir, train, images=images: images)
         with pytest.raises(ValueError, match=r"must be uint8 of shape \(N, 1, 8, 8\) with N labels"):
             MNISTDataModule(tmp_path, "mine").setup()
-
-
-def test_turned_white_stays_in_range() -> None:
-    """Interpolation rounds a few images of a million above 255, and one of them ends a training."""
-    white = torch.full((2000, 1, 28, 28), 255, dtype=torch.uint8)
-    turned = ImageTensors(Images(white, torch.zeros(2000)), torch.arange(2000), Pixels(), rotation=45.0)
-    assert displace(white.float(), 45).max() > 255, "else this test shows nothing"
-    assert turned.__getitems__(list(range(2000)))[0].max() <= 1
 
 
 @pytest.mark.mnist

@@ -397,8 +397,8 @@ def test_endpoints(registry: ModelRegistry, name: str, data: st.DataObject) -> N
 RECIPE = "configs/mnist_conv.yaml"
 SETTINGS = {
     "model": "vae learning_rate optimizer warmup kl_warmup_epochs importance_epochs importance_samples strange",
-    "data": "dataset binarize binarize_threshold mean std batch_size dequantize rotation shift"
-    " validation_images num_workers",
+    "data": "dataset binarize binarize_threshold mean std batch_size dequantize rotation shear stretch shift"
+    " edge_contrast validation_images num_workers",
     "trainer": "max_epochs precision devices accelerator gradient_clip_val callbacks limit_val_batches",
     "init_args": "channels hidden_features latent_dim likelihood_type beta blocks activation sigma prior_type"
     " prior_options posterior_type",

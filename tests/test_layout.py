@@ -41,7 +41,8 @@ ARROWS: dict[str, set[str]] = {
     "posteriors": {"arguments", "precision", "tensors"},
     "hub": {"datasets", "papers"},
     "readers": {"datasets"},
-    "data": {"datasets", "readers", "sampling"},
+    "augmentation": set(),
+    "data": {"augmentation", "datasets", "readers", "sampling"},
     "models": {
         *("arguments", "datasets", "hub", "likelihoods", "networks", "papers", "posteriors", "precision"),
         *("priors", "sampling", "tensors"),

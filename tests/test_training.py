@@ -624,14 +624,14 @@ def test_the_last_epoch_is_validated(asked: int | None, epochs: int | None, inte
 
 
 def test_the_last_epochs_are_not_rotated() -> None:
-    data = SimpleNamespace(rotation=5.0, shift=1, num_workers=0, train_set=SimpleNamespace())
+    data = SimpleNamespace(augmentation="turned", num_workers=0, train_set=SimpleNamespace())
     trainer: Any = SimpleNamespace(datamodule=data, max_epochs=6)
     training = VAETraining(TINY["dense"]())
-    displacements = []
+    augmentations = []
     for trainer.current_epoch in range(6):
         EndUnrotated(2).on_train_epoch_start(trainer, training)
-        displacements.append((data.train_set.rotation, data.train_set.shift))
-    assert displacements == [(5, 1)] * 4 + [(0, 0)] * 2
+        augmentations.append(data.train_set.augmentation)
+    assert augmentations == ["turned"] * 4 + [None] * 2
     for setting, value, sentence in (("max_epochs", -1, "max_epochs"), ("datamodule", data, "num_workers 0")):
         data.num_workers = int(setting == "datamodule")
         setattr(trainer, setting, value)

@@ -154,10 +154,10 @@ class AverageWeights(WeightAveraging):
 
 
 class EndUnrotated(Callback):
-    """Leaves the images of a training's last epochs unrotated and unshifted.
+    """Leaves the images of a training's last epochs as they are, neither rotated nor otherwise displaced.
 
-    Rotation keeps a model from learning its training images by heart, and makes it a model of turned ones; a few epochs
-    without it, at a learning rate that is nearly 0, adapt the model to images as they are.
+    Displacement keeps a model from learning its training images by heart, and makes it a model of displaced ones; a few
+    epochs without it, at a learning rate that is nearly 0, adapt the model to images as they are.
 
     Args:
         last_epochs: their number.
@@ -184,5 +184,4 @@ class EndUnrotated(Callback):
         if trainer.max_epochs is None or trainer.max_epochs < 0:
             raise MisconfigurationException("EndUnrotated needs --trainer.max_epochs")
         last = trainer.current_epoch >= trainer.max_epochs - self.last_epochs
-        data.train_set.rotation = 0.0 if last else data.rotation
-        data.train_set.shift = 0 if last else data.shift
+        data.train_set.augmentation = None if last else data.augmentation
