@@ -70,26 +70,24 @@ class Augmentation:
             return moved.clamp(0, 255)  # interpolation can round above 255
         sources = self._sources(levels, OVERSAMPLING * height, OVERSAMPLING * width)
         fine = F.grid_sample(levels, sources, mode="bicubic", align_corners=False)
-        sharp = ((fine - MIDDLE_GREY) * self.edge_contrast + MIDDLE_GREY).clamp(0, 255)
+        sharp = fine.sub_(MIDDLE_GREY).mul_(self.edge_contrast).add_(MIDDLE_GREY).clamp_(0, 255)
         return F.avg_pool2d(sharp, OVERSAMPLING)
 
     def _sources(self, levels: Tensor, height: int, width: int) -> Tensor:
         """Where each point of a grid of height x width points comes from, (B, height, width, 2), in [-1, 1]."""
         count, device = len(levels), levels.device
-
-        def draws() -> Tensor:
-            return 2 * torch.rand(count, device=device) - 1
-
-        angles = math.radians(self.rotation) * draws()
-        cos, sin = angles.cos(), angles.sin()
-        slant, widening = self.shear * draws(), 1 + self.stretch * draws()
-        # rotation times [[widening, slant], [0, 1]], transposed, since points are row vectors
-        rows = (cos * widening, sin * widening), (cos * slant - sin, sin * slant + cos)
-        matrices = torch.stack([torch.stack(row, -1) for row in rows], 1)
-        upright = torch.eye(2, 3, device=device)[None]
-        points = F.affine_grid(upright, [1, 1, height, width], align_corners=False).view(-1, 2)
-        sources = points @ matrices  # affine_grid of all images takes four times as long on a CPU
-        if self.shift:
-            pixel = 2 / torch.tensor(levels.shape[:-3:-1], device=device)  # width, height
-            sources += (self.shift * pixel * torch.stack([draws(), draws()], -1))[:, None]
-        return sources.view(count, height, width, 2)
+        rotation, slant, widening, right, down = 2 * torch.rand(5, count, device=device) - 1
+        angle = math.radians(self.rotation) * rotation
+        cos, sin = angle.cos(), angle.sin()
+        slant, widening = self.shear * slant, 1 + self.stretch * widening
+        rows, columns = levels.shape[-2:]
+        # rotation @ [[widening, slant], [0, 1]] and the shift, in pixels, as parts of half an image's width and height
+        across = torch.stack(
+            [cos * widening, (cos * slant - sin) * rows / columns, 2 / columns * self.shift * right], -1
+        )
+        along = torch.stack([sin * widening * columns / rows, sin * slant + cos, 2 / rows * self.shift * down], -1)
+        upright = F.affine_grid(torch.eye(2, 3, device=device)[None], [1, 1, height, width], align_corners=False)
+        points = F.pad(upright.view(-1, 2), (0, 1), value=1.0)
+        # one matrix product; affine_grid of all images takes far longer on a CPU
+        sources = torch.stack([across, along], 1).view(-1, 3) @ points.T
+        return sources.view(count, 2, height, width).permute(0, 2, 3, 1)

@@ -96,6 +96,17 @@ def test_displaced_white_stays_in_range(edge_contrast: float | None) -> None:
     assert x.min() == 0
 
 
+def test_images_that_are_not_square_keep_their_proportions() -> None:
+    square, wide = torch.zeros(200, 1, 28, 28), torch.zeros(200, 1, 28, 56)
+    square[:, :, 8:20, 10:18] = wide[:, :, 8:20, 24:32] = 255
+    settings = {"rotation": 60, "shear": 0.2, "stretch": 0.1, "shift": 1, "edge_contrast": 1.7}
+    moved = []
+    for images in (square, wide):
+        torch.manual_seed(0)
+        moved.append(Augmentation(**settings)(images))
+    torch.testing.assert_close(moved[1][..., 14:42], moved[0], atol=0.5, rtol=0)
+
+
 def test_other_shapes_and_channels() -> None:
     images = 255 * torch.rand(5, 3, 20, 32)
     assert Augmentation(5, 0.1, 0.1, 0.5, 1.7)(images).shape == images.shape
