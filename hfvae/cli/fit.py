@@ -242,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (Diverged, MisconfigurationException, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
     except OSError as error:  # a full disk, a folder that is read-only
-        sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once there is room, go on with --ckpt_path last")
+        sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once that is mended, go on with --ckpt_path last")
 
 
 def measure(cli: FitCLI, stage: str, checkpoint: Path | None) -> None:
@@ -299,9 +299,7 @@ def export(cli: FitCLI, command: str) -> None:
         "images": len(cli.datamodule.train_set),
         "epochs": cli.trainer.current_epoch,
         "minutes": round(cli.timer.time_elapsed() / 60, 1),
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU, {torch.get_num_threads()} threads",
+        "device": device_name(cli.trainer.strategy.root_device),
         "precision": cli.trainer.precision,
         "commit": code_commit(),
     }
@@ -314,3 +312,11 @@ def export(cli: FitCLI, command: str) -> None:
         f"  python train/evaluate.py --model {folder}"
         + (f"\n  tensorboard --logdir {cli.root / 'logs'}" if tensorboard else "")
     )
+
+
+def device_name(device: torch.device) -> str:
+    """What a card calls the device of a training."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"
