@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _ in range(600):  # two minutes: a machine may be shared
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
@@ -119,7 +119,12 @@ class App:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **MEASURED, **environment}
             )
-        wait_until_served(self.url, self.process, log)
+        try:
+            wait_until_served(self.url, self.process, log)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def stop(self) -> None:
         self.process.terminate()
