@@ -1,9 +1,10 @@
-"""Random displacement of training images, which keeps a model from learning them by heart."""
+"""Random displacement of training images, which keeps a model from memorising them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ class Augmentation:
         shear: largest slant, in pixels to the side for one pixel upwards, in [0, 1].
         stretch: largest relative change of the width, in [0, 1).
         shift: largest distance along each axis, in pixels, at least 0.
-        edge_contrast: factor of contrast around the middle grey level, at least 1; None interpolates bilinearly.
+        edge_contrast: factor of contrast around the middle grey level, at least 1; None leaves it as it is.
 
     Raises:
         ValueError: a number out of range.
@@ -55,18 +56,19 @@ class Augmentation:
         """Whether it moves anything."""
         return any((self.rotation, self.shear, self.stretch, self.shift))
 
-    def __call__(self, levels: Tensor) -> Tensor:
+    def __call__(self, levels: Tensor, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
         """Displaced images; what comes in from outside is 0.
 
         Args:
             levels: grey levels (B, C, H, W), float, in [0, 255].
+            mode: the interpolation without `edge_contrast`: bilinear, or nearest, which keeps each grey level.
 
         Returns:
             The same shape, float, in [0, 255].
         """
         height, width = levels.shape[-2:]
         if self.edge_contrast is None:
-            moved = F.grid_sample(levels, self._sources(levels, height, width), align_corners=False)
+            moved = F.grid_sample(levels, self._sources(levels, height, width), mode, align_corners=False)
             return moved.clamp(0, 255)  # interpolation can round above 255
         sources = self._sources(levels, OVERSAMPLING * height, OVERSAMPLING * width)
         fine = F.grid_sample(levels, sources, mode="bicubic", align_corners=False)

@@ -34,7 +34,8 @@ class ImageTensors(Dataset[Batch]):
         indices: which of them belong to this part.
         pixels: the treatment of grey levels.
         classes: the class names.
-        augmentation: displaces the images of each batch, at random.
+        augmentation: displaces the images of each batch at random; without its `edge_contrast` by nearest neighbours
+            where pixels are binarised at random, else bilinearly.
         noise_seed: None draws from torch's global generator, afresh each time. With a seed, an image's noise depends on
             the seed and the image's place in this part alone, so that all evaluations see the same data, in batches of
             any size.
@@ -72,7 +73,8 @@ class ImageTensors(Dataset[Batch]):
         chosen = self.indices[places.to(self.indices.device)]
         levels = self.images.levels[chosen].float()
         if self.augmentation:
-            levels = self.augmentation(levels)
+            # bilinear edges are grey, and their random binarisation is noise
+            levels = self.augmentation(levels, "nearest" if self.pixels.binarize == "dynamic" else "bilinear")
         noise = None
         if self.noise_seed is not None and self.pixels.noisy:
             noise = self._seeded_noise(self.noise_seed, places % len(self), levels.shape).to(levels.device)

@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):  # two minutes: a machine may be shared
+    for _ in range(300):
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
@@ -122,8 +122,7 @@ class App:
         try:
             wait_until_served(self.url, self.process, log)
         except BaseException:
-            self.process.kill()
-            self.process.wait()
+            self.stop()
             raise
 
     def stop(self) -> None:

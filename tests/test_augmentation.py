@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hfvae.augmentation import Augmentation
@@ -32,8 +33,9 @@ def centre(images: Tensor) -> tuple[Tensor, Tensor]:
 
 @CONTRASTS
 def test_rotation_turns_around_the_centre(edge_contrast: float | None) -> None:
+    assert (Augmentation()(dot(4)) - dot(4)).abs().max() < 255e-4
     x, y = centre(Augmentation(rotation=90, edge_contrast=edge_contrast)(dot(4)))
-    torch.testing.assert_close((x**2 + y**2).sqrt(), torch.full((400,), 9.5), atol=0.2, rtol=0)
+    torch.testing.assert_close((x**2 + y**2).sqrt(), torch.full((400,), 9.5), atol=0.1, rtol=0)
     assert x.min() < -9
     assert x.max() > 9
 
@@ -90,6 +92,8 @@ def test_displaced_white_stays_in_range(edge_contrast: float | None) -> None:
     """Interpolation rounds a few images of a million above 255, and one of them ends a training."""
     white = torch.full((2000, 1, 28, 28), 255, dtype=torch.uint8)
     augmentation = Augmentation(rotation=45, edge_contrast=edge_contrast)
+    unclamped = F.grid_sample(white.float(), augmentation._sources(white, 28, 28), align_corners=False)
+    assert unclamped.max() > 255, "else this test shows nothing"
     moved = ImageTensors(Images(white, torch.zeros(2000)), torch.arange(2000), Pixels(), augmentation=augmentation)
     x, _ = moved.__getitems__(list(range(2000)))
     assert x.max() == 1

@@ -106,6 +106,21 @@ def test_the_number_of_validation_images(mnist_dir: Path) -> None:
 
 
 @pytest.mark.mnist
+@pytest.mark.parametrize(("binarize", "kept"), [("dynamic", True), (None, False)])
+def test_rotation_makes_no_grey_that_is_binarised(mnist_dir: Path, binarize: Any, kept: bool) -> None:
+    """An interpolated pixel is a grey one, whose binarisation is noise that the image did not have."""
+    module = MNISTDataModule(mnist_dir, binarize=binarize, rotation=5)
+    module.setup("fit")
+    levels = module.train_set.images.levels[module.train_set.indices[:500]].float() / 255
+    seen: list[torch.Tensor] = []
+    treatment = SimpleNamespace(binarize=binarize, noisy=False, apply=lambda levels, _: seen.append(levels / 255))
+    module.train_set.pixels = treatment  # type: ignore[assignment]
+    module.train_set.__getitems__(list(range(500)))
+    entropy = [(-torch.xlogy(p, p) - torch.xlogy(1 - p, 1 - p)).sum((1, 2, 3)).mean() for p in (levels, seen[0])]
+    assert bool(abs(entropy[1] / entropy[0] - 1) < 0.02) is kept
+
+
+@pytest.mark.mnist
 def test_binarisation(mnist: MNISTDataModule, mnist_dir: Path) -> None:
     grey = mnist.test_set.__getitems__(list(range(200)))[0]
     assert torch.equal(first_batch(mnist_dir, binarize_threshold=0.5), (grey > 0.5).float())

@@ -23,6 +23,7 @@ PACKAGE = REPOSITORY / "hfvae"
 ARROWS: dict[str, set[str]] = {
     "version": set(),
     "allocator": set(),
+    "augmentation": set(),
     "distributions": {"tensors"},
     "networks": {"tensors"},
     "sampling": set(),
@@ -41,7 +42,6 @@ ARROWS: dict[str, set[str]] = {
     "posteriors": {"arguments", "precision", "tensors"},
     "hub": {"datasets", "papers"},
     "readers": {"datasets"},
-    "augmentation": set(),
     "data": {"augmentation", "datasets", "readers", "sampling"},
     "models": {
         *("arguments", "datasets", "hub", "likelihoods", "networks", "papers", "posteriors", "precision"),

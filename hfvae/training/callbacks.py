@@ -156,8 +156,8 @@ class AverageWeights(WeightAveraging):
 class EndUnrotated(Callback):
     """Leaves the images of a training's last epochs as they are, neither rotated nor otherwise displaced.
 
-    Displacement keeps a model from learning its training images by heart, and makes it a model of displaced ones; a few
-    epochs without it, at a learning rate that is nearly 0, adapt the model to images as they are.
+    Displacement keeps a model from memorising its training images, and makes it a model of displaced ones; a few epochs
+    without it, at a learning rate that is nearly 0, adapt the model to images as they are.
 
     Args:
         last_epochs: their number.
