@@ -123,7 +123,10 @@ def noticed(mutation: Mutation, copy: Path) -> bool:
         f"tests/{name}",
         *selection,
     ]
-    done = subprocess.run(command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    if "HFVAE_DATA_DIR" in environment:  # a relative one would name another folder from the copy, and tests would skip
+        environment["HFVAE_DATA_DIR"] = str(Path(environment["HFVAE_DATA_DIR"]).absolute())
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True)
     path.write_text(whole)
     if done.returncode not in (0, 1):
         sys.exit(f"{mutation.tests} could not be run:\n{done.stdout.decode()}")
