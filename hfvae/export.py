@@ -107,8 +107,8 @@ def write(vae: VAE, folder: Path, format: str, metadata: dict[str, str]) -> list
         raise MissingPackage('ONNX needs two packages more: pip install "hfvae[export]"')
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / f"{name}{suffix}": part for name, part in parts(vae).items()}
-    with evaluating(vae):
-        for path, part in files.items():
+    for path, part in files.items():
+        with evaluating(part.module):
             write_part(part, path, metadata)
     return list(files)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .datasets import GREY_LEVELS
@@ -23,12 +23,12 @@ from .sampling import rsample
 
 
 @contextmanager
-def evaluating(vae: VAE) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in eval mode and without gradients; afterwards each module's mode is what it was."""
-    training = [module for module in vae.modules() if module.training]
+    training = [module for module in model.modules() if module.training]
     try:
         if training:  # `eval` takes a tenth of a reconstruction's time
-            vae.eval()
+            model.eval()
         with torch.no_grad():
             yield
     finally:

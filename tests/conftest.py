@@ -18,6 +18,10 @@ from support import MEASURED, REPOSITORY, TINY, App, chromium, missing, open_bro
 from hfvae import VAE, MNISTDataModule, hub, load
 
 LONGEST = [
+    "test_wheel",
+    "test_space",
+    "test_clone",
+    "test_share",
     "test_publish",
     "test_page_serving",
     "test_page_point",
@@ -27,7 +31,7 @@ LONGEST = [
     "test_page_draw",
     "test_page_map",
     "test_extension",
-    "test_story",
+    "test_own_class",
     "test_notebook",
 ]
 """Modules that take minutes."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_server import Fault, HubServer
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import constants
 from support import MEASURED, REPOSITORY, TINY
 
 from hfvae import VAE, hub
@@ -235,46 +235,23 @@ def test_what_was_made_before_a_failure_is_said(server: HubServer, push: Run) ->
     assert "the repository was created, and nothing was sent to it" in push("--space", "user/demo")
 
 
-def test_a_space(server: HubServer, push: Run, tmp_path: Path) -> None:
-    printed = push("--space", "user/demo")
-    assert f"Sent to {server.url}/spaces/user/demo" in printed
-    files = server.files("user/demo", repo_type="space")
-    card = files["README.md"].decode()
-    for line in ("sdk: gradio", "app_file: app.py", "- user/name", "license: mit", "suggested_hardware: cpu-basic"):
-        assert line in card
-    about = ModelCard(card).data.to_dict()
-    assert len(about["short_description"]) <= 60
-    assert about["thumbnail"] == f"{server.url}/user/name/resolve/main/figures/samples.png"
-    assert about["preload_from_hub"] == ["user/name config.json,model.safetensors,latents.safetensors"]
-    assert re.search(r"sdk_version: 6\.\d+", card)
-    assert server.repo("user/demo", repo_type="space").variables == {"HFVAE_MODELS": "user/name"}
-    assert {"app.py", "requirements.txt", "hfvae/demo/draw/draw.js"} <= set(files)
-    assert not [name for name in files if "pretrained" in name or "test" in name or name.startswith("train")]
-    lines = files["requirements.txt"].decode().splitlines()
-    assert lines[0] == push_script.CPU_BUILDS
-    installed = {re.split(r"[<>=]", line)[0] for line in lines[1:] if not line.startswith("#")}
-    wanted = {"torch", "numpy", "huggingface_hub", "httpx2", "safetensors", "Jinja2", "tqdm", "typing_extensions"}
-    assert installed == wanted | {"gradio", "markdown-it-py", "pillow"}, "nothing of what only training needs"
-    for name, content in files.items():
-        path = tmp_path / "space" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    probe = (
-        "import app, sys, hfvae.demo.registry as r; print(list(r.ModelRegistry(['user/name'], 'cpu').models)); "
-        "print([m.__file__ for n, m in sys.modules.items() if n.startswith('hfvae') and '/space/' not in m.__file__])"
-    )  # an editable install answers for modules that the Space lacks
-    done = subprocess.run(
-        [sys.executable, "-c", probe],
-        cwd=tmp_path / "space",
-        env=server.env(tmp_path / "fresh"),
-        capture_output=True,
-        text=True,
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--space", "a/b/c"], "no repository name like user/name"),
+        (["--space", "other/demo"], "may create repositories of user only"),
+        (["--space", "user/demo", "--private"], "exists and is public, but private was asked for"),
+        (["--space", "user/demo", "--revision", "next"], "a Space loads the main branch"),
+    ],
+)
+def test_a_space_that_cannot_be_sent_stops_the_push_of_its_model(
+    arguments: list[str], sentence: str, server: HubServer, push: Run
+) -> None:
+    server.add_repo("user/demo", repo_type="space")
+    assert sentence in push(*arguments)
+    assert not [request for request in server.requests if request.startswith(("POST", "PUT"))], (
+        "nothing was created or sent"
     )
-    assert done.stdout.splitlines() == ["['user/name']", "[]"], done.stdout + done.stderr
-    push("--space", "user/gpu", "--hardware", "zero-a10g")
-    files = server.files("user/gpu", repo_type="space")
-    assert b"suggested_hardware: zero-a10g" in files["README.md"]
-    assert b"extra-index-url" not in files["requirements.txt"], "a GPU needs the builds with CUDA"
 
 
 # Nothing is sent that is not in order
@@ -292,7 +269,7 @@ def spoil_weights(folder: Path) -> None:
         (lambda folder: (folder / hub.METRICS).unlink(), "no metrics.json, .* run python train/evaluate.py"),
         (lambda folder: (folder / hub.METRICS).write_text("{}"), "not what python train/evaluate.py .* writes"),
         (lambda folder: (folder / hub.METRICS).write_text('{"weights_sha256": "0"}'), "of other weights"),
-        (lambda folder: TINY["conv"]().save_pretrained(folder), "no latent codes of its present weights"),
+        (lambda folder: TINY["conv"]().save_pretrained(folder), "no latent codes for these weights"),
         (spoil_weights, "SHA-256 differs"),
         (lambda folder: (folder / hub.CONFIG).write_text("{}"), "names no model_class"),
         (lambda folder: (folder / hub.CONFIG).write_text('{"model_class": "X"}'), "known classes are"),
@@ -327,7 +304,7 @@ def test_local_faults_stop_a_push(
     ("arguments", "sentence"),
     [
         (["--repo_id", "a/b/c"], "no repository name like user/name"),
-        (["--model", "user/elsewhere"], "is no folder"),
+        (["--model", "user/elsewhere"], "is not a folder"),
     ],
 )
 def test_bad_arguments_stop_a_push(arguments: list[str], sentence: str, server: HubServer, push: Run) -> None:
@@ -363,6 +340,8 @@ def test_no_token(server: HubServer, push: Run) -> None:
 
 
 def test_somebody_elses_repository(server: HubServer, push: Run) -> None:
+    assert "this token may create repositories of user only" in push("--repo_id", "other/name")
+    server.add_repo("other/name")
     assert "may not write there" in push("--repo_id", "other/name")
 
 

@@ -9,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..version import __version__
+
 if TYPE_CHECKING:
     from ..hub import ModelSource
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-"""The folder that holds the package: of a clone, the one with `configs/` and `requirements.txt`."""
 COMMANDS = {
     "app": "serve the app",
     "fit": "train a model",
@@ -26,6 +26,9 @@ COMMANDS = {
 def main() -> None:
     """Run the command that the first argument names; the module of that name parses the others."""
     name, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if name == "--version":
+        print(f"hfvae {__version__}")
+        return
     if name not in COMMANDS:
         listing = "\n".join(f"  hfvae {command:10} {text}" for command, text in COMMANDS.items())
         asked = name in ("", "-h", "--help")

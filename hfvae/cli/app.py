@@ -18,6 +18,7 @@ from ..allocator import return_freed_memory
 from ..demo import build_demo, logs
 from ..demo.server import App
 from ..hub import HubError
+from ..version import command
 from . import add_extension_option, import_extensions
 
 PATIENCE = 5.0
@@ -27,6 +28,7 @@ PATIENCE = 5.0
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build the app and serve it, as `arguments` (None: the command line's) say."""
     parser = argparse.ArgumentParser(
+        prog=command("app"),
         description="Draw digits, move latents, explore the latent map.",
         epilog="Without --model, $HFVAE_MODELS (separated by commas or spaces) names the models, else the bundled ones "
         "are shown. Behind a proxy, $GRADIO_ROOT_PATH is the path under which visitors find the app.",

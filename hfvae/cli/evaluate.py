@@ -25,7 +25,7 @@ from ..data import MNISTDataModule
 from ..inference import evaluating, generate, reconstruct
 from ..models import VAE
 from ..sampling import moments
-from ..version import __version__
+from ..version import __version__, command
 from ..zoo import pick_device
 from . import add_extension_option, import_extensions, metrics, model_folder
 
@@ -35,7 +35,9 @@ EMBEDDED = 5000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the model that `arguments` (None: the command line's) name."""
-    parser = argparse.ArgumentParser(description="Measure a model; write metrics.json, figures and the model card.")
+    parser = argparse.ArgumentParser(
+        prog=command("evaluate"), description="Measure a model; write metrics.json, figures and the model card."
+    )
     parser.add_argument("--model", required=True, metavar="DIR_OR_REPO", help="folder, bundled name or user/name")
     parser.add_argument("--revision", help="branch, tag or commit of a hub repository")
     parser.add_argument("--data_dir", help="the folder above MNIST/raw (default: $HFVAE_DATA_DIR, else data)")
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (hub.HubError, FileNotFoundError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(f"\nWrote {folder / hub.METRICS}, {folder / hub.FIGURES} and {folder / hub.CARD}. Next:")
-    print(f"  python train/push.py --model {folder} --repo_id user/name")
+    print(f"  {command('push')} --model {folder} --repo_id user/name")
 
 
 def evaluate(options: argparse.Namespace) -> Path:
@@ -84,7 +86,7 @@ def evaluate(options: argparse.Namespace) -> Path:
     places = evaluation.neighbour_embedding(test.codes, options.seed, EMBEDDED)
     hub.write_latents(folder, hub.Latents(test.codes, test.labels, terms.elbo, places))
     record = {
-        "command": f"python train/evaluate.py --model {options.model} --num_samples {options.num_samples}"
+        "command": f"{command('evaluate')} --model {options.model} --num_samples {options.num_samples}"
         + (" --nll_precision bf16" if options.nll_precision == "bf16" else ""),
         "weights_sha256": hub.sha256(folder / hub.WEIGHTS),
         "seed": options.seed,

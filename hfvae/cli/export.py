@@ -14,12 +14,15 @@ from pathlib import Path
 
 from .. import export, hub
 from ..models import VAE
+from ..version import command
 from . import add_extension_option, import_extensions, model_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export the model that `arguments` (None: the command line's) name."""
-    parser = argparse.ArgumentParser(description="Write a model's encoder, decoder and prior for other tools.")
+    parser = argparse.ArgumentParser(
+        prog=command("export"), description="Write a model's encoder, decoder and prior for other tools."
+    )
     parser.add_argument("--model", required=True, metavar="DIR_OR_REPO", help="folder, bundled name or user/name")
     parser.add_argument("--revision", help="branch, tag or commit of a hub repository")
     parser.add_argument("--format", default="onnx", choices=[*export.FORMATS], help="ONNX, or torch.export's programs")

@@ -38,7 +38,8 @@ from ..data import MNISTDataModule
 from ..models import VAE
 from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
 from ..training.hardware import multiplies_bfloat16
-from . import REPOSITORY, import_extensions
+from ..version import CLONE, PACKAGE, command
+from . import import_extensions
 
 EMBEDDED = 1500
 """Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds more."""
@@ -48,8 +49,8 @@ MAX_DEVICES = 1024
 """Of one machine; Lightning makes a list of as many as it is asked for before it looks for them."""
 LOCK = ".lock"
 DEFAULT_RECIPE = "mnist_dense"
-RECIPES = (REPOSITORY / "configs", Path(__file__).resolve().parent.parent / "recipes")
-"""Where recipes are found by name: in a clone, and in an installed package."""
+RECIPES = PACKAGE / "recipes" if CLONE is None else CLONE / "configs"
+"""Where recipes are found by name."""
 STAGES = ("fit", "validate", "test")
 CONFIG_OPTIONS = ("--config", "-c")
 
@@ -167,9 +168,9 @@ def require_same_model(cli: FitCLI) -> None:
 
 def code_commit() -> str | None:
     """The commit of this code, with "-dirty" if files differ from it; None outside a git repository."""
-    if not (REPOSITORY / "pyproject.toml").is_file():  # an installed package, perhaps inside somebody else's repository
+    if CLONE is None:  # perhaps inside somebody else's repository
         return None
-    git = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    git = ["git", "-C", str(CLONE), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -197,10 +198,9 @@ def with_recipes_first(arguments: Sequence[str]) -> list[str]:
 
 def find_recipe(name: str) -> Path:
     """A recipe's file, by its path or by its name."""
-    candidates = [Path(name), *(folder / f"{name}.yaml" for folder in RECIPES)]
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in (Path(name), RECIPES / f"{name}.yaml") if path.is_file()), None)
     if found is None:
-        names = ", ".join(sorted({path.stem for folder in RECIPES for path in folder.glob("*.yaml")}))
+        names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
         raise FileNotFoundError(f"--config {name}: no such file, and no recipe of that name; there are {names}")
     return found
 
@@ -236,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with only_run_in(cli.root):
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
             if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-                export(cli, shlex.join(["python", "train/fit.py", *asked]))
+                export(cli, f"{command('fit')} {shlex.join(asked)}".strip())
     except SIGTERMException:  # a scheduler's; Lightning would end with success
         sys.exit(128 + signal.SIGTERM)
     except (Diverged, MisconfigurationException, hub.HubError) as error:
@@ -282,7 +282,7 @@ def only_run_in(root: Path) -> Iterator[None]:
 
 
 @rank_zero_only
-def export(cli: FitCLI, command: str) -> None:
+def export(cli: FitCLI, called: str) -> None:
     """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
     folder = cli.root / "pretrained"
     vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
@@ -294,7 +294,7 @@ def export(cli: FitCLI, command: str) -> None:
     places = evaluation.neighbour_embedding(encoded.codes, most=EMBEDDED)
     hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo, places))
     training = {
-        "command": command,
+        "command": called,
         "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
         "images": len(cli.datamodule.train_set),
         "epochs": cli.trainer.current_epoch,
@@ -308,8 +308,8 @@ def export(cli: FitCLI, command: str) -> None:
     tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in cli.trainer.loggers)
     print(
         f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
-        f"  python app.py --model {folder}\n"
-        f"  python train/evaluate.py --model {folder}"
+        f"  {command('app')} --model {folder}\n"
+        f"  {command('evaluate')} --model {folder}"
         + (f"\n  tensorboard --logdir {cli.root / 'logs'}" if tensorboard else "")
     )
 

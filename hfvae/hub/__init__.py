@@ -23,4 +23,5 @@ from .layout import (
     write_latents,
 )
 from .mixin import HubMixin, model_files
-from .publish import push
+from .publish import check_push, full_repo_id, push
+from .space import HARDWARE, package_files, space_files

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..version import command
 from .errors import NotFoundError, WeightsError
 
 CHECKPOINT_KEY = "hfvae"
@@ -44,7 +45,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(
-            f"{path}: there is no such checkpoint; train/fit.py writes them under its root's checkpoints/"
+            f"{path}: there is no such checkpoint; {command('fit')} writes them to the folder checkpoints/ of its run"
         )
     try:
         _require_whole(path)
@@ -66,7 +67,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         best = path.with_name("best.ckpt")
         way_back = f". The best model so far is in {best}" if best.is_file() and best != path else ""
         raise WeightsError(
-            f"{path} is not a whole checkpoint of train/fit.py: {type(error).__name__}: {error}{way_back}"
+            f"{path} is not a whole checkpoint of {command('fit')}: {type(error).__name__}: {error}{way_back}"
         ) from error
 
 

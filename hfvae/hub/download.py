@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..datasets import DATASETS, DEFAULT_DATASET, MAX_CLASSES, TrainingData
+from ..version import command
 from .errors import ConfigError, DownloadError, HubError, NotFoundError, WeightsError
 from .layout import CONFIG, LATENTS, REPO_ID, WEIGHTS, Config, Latents, find_folder, read_config, sha256
 
@@ -97,7 +98,7 @@ class ModelSource:
     def latents(self) -> Latents:
         """The test set's latent codes, if they were written for these weights."""
         if not self.has_latents():
-            raise NotFoundError(f"{self} has no latent codes of its present weights: train/evaluate.py writes them")
+            raise NotFoundError(f"{self} has no latent codes for these weights: {command('evaluate')} writes them")
         tensors = self._tensors(LATENTS, MAX_LATENTS_BYTES)
         mean, labels = tensors.get("mean"), tensors.get("labels")
         if mean is None or labels is None or mean.ndim != 2 or labels.shape != mean.shape[:1]:

@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from huggingface_hub import (
+    CommitInfo,
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    ModelInfo,
+    SpaceInfo,
+    constants,
+)
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id  # type: ignore[attr-defined]
 
+from ..version import command
 from .card import ModelFacts, validate_card, write_card
 from .download import ModelSource
 from .errors import PushError
@@ -54,9 +63,9 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
         raise PushError(f"{folder / CARD}: {error}. Correct it, or delete it and evaluate the model again") from error
     if evaluated:
-        _require_measured(folder / METRICS, f"python train/evaluate.py --model {folder}")
+        _require_measured(folder / METRICS, f"{command('evaluate')} --model {folder}")
     if (folder / ONNX).is_dir():
-        _require_measured(folder / ONNX / EXPORT_RECORD, f"hfvae export --model {folder}")
+        _require_measured(folder / ONNX / EXPORT_RECORD, f"{command('export')} --model {folder}")
     write_card(folder, facts, repo_id, output=scratch / CARD)
     patterns = (*FILES, *EXPORTS, f"{FIGURES}/*.png")
     files = {path.relative_to(folder).as_posix(): path for pattern in patterns for path in sorted(folder.glob(pattern))}
@@ -77,6 +86,54 @@ def full_repo_id(repo_id: str, token: str | bool | None = None) -> str:
         return repo_id
     user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token).whoami())
     return f"{user['name']}/{repo_id}"
+
+
+def check_push(
+    repo_id: str,
+    *,
+    repo_type: str = "model",
+    private: bool | None = None,
+    tag: str | None = None,
+    token: str | bool | None = None,
+) -> bool:
+    """Check on the hub, without changing anything there, whether a push may go through.
+
+    Args:
+        repo_id: ``user/name``.
+        repo_type: ``"model"`` or ``"space"`` (a Gradio one).
+        private: True or False must match an existing repository; None takes it as it is, and makes new ones public.
+        tag: a tag that the repository must not have.
+        token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+
+    Returns:
+        Whether the repository exists.
+
+    Raises:
+        PushError: an existing repository of another visibility or with this tag, a new one in a namespace that is not
+            the user's, or no token.
+    """
+    api = HfApi(token=token)
+    found = _call_api(repo_id, "nothing was sent", lambda: _existing(api, repo_id, repo_type))
+    if found is None:
+        user = _call_api(repo_id, "nothing was sent", api.whoami)
+        owners = [user["name"], *(organization["name"] for organization in user.get("orgs", ()))]
+        if repo_id.split("/")[0] not in owners:
+            raise PushError(
+                f"{repo_id} does not exist, and this token may create repositories of {', '.join(owners)} only: "
+                "check the name. Nothing was sent"
+            )
+        return False
+    if private is not None and bool(found.private) != private:
+        is_, wanted = ("private", "public") if found.private else ("public", "private")
+        raise PushError(
+            f"{repo_id} exists and is {is_}, but {wanted} was asked for: change it in its settings on the hub, "
+            "or push under another name. Nothing was sent"
+        )
+    if tag is not None:
+        refs = _call_api(repo_id, "nothing was sent", lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
+        if tag in {ref.name for ref in refs.tags}:
+            raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
+    return True
 
 
 def push(
@@ -102,8 +159,7 @@ def push(
         files: path in the repository -> local file; all must exist.
         repo_id: ``user/name``, or a bare name for one of the logged-in user's.
         message: the commit's.
-        repo_type: ``"model"`` or ``"space"`` (a Gradio one).
-        private: True or False must match an existing repository; None takes it as it is, and makes new ones public.
+        repo_type, private: as for `check_push`.
         revision: the branch to commit to; None is main.
         tag: a tag to put on the commit.
         token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
@@ -118,11 +174,18 @@ def push(
         PushError: bad names, no token, no right to write, an answer that never came.
     """
     repo_id, api = full_repo_id(repo_id, token), HfApi(token=token)
-    url, created = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
-    so_far = "the repository was created, and nothing was sent to it" if created else "nothing was sent"
+    exists = check_push(repo_id, repo_type=repo_type, private=private, tag=tag, token=token)
+    so_far = "nothing was sent"
+    if not exists:
+        sdk = "gradio" if repo_type == "space" else None
+        create = partial(api.create_repo, repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
+        _call_api(repo_id, so_far, create)
+        so_far = "the repository was created, and nothing was sent to it"
     for name, value in (variables or {}).items():
         _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
-    _prepare_refs(api, repo_id, repo_type, revision, tag, so_far)
+    if revision is not None:
+        create_branch = partial(api.create_branch, repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
+        _call_api(repo_id, so_far, create_branch)
     held = _call_api(repo_id, so_far, partial(api.list_repo_files, repo_id, revision=revision, repo_type=repo_type))
     removable = _removable(held, repo_type, delete_patterns)
 
@@ -136,6 +199,7 @@ def push(
     if tag is not None:
         state = f"the files have arrived as commit {commit.oid}, without the tag"
         _call_api(repo_id, state, partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type))
+    url = f"{constants.ENDPOINT}/{'spaces/' if repo_type == 'space' else ''}{repo_id}"
     return commit.pr_url or (url if revision is None and tag is None else f"{url}/tree/{tag or revision}")
 
 
@@ -152,33 +216,12 @@ def _operations(files: Mapping[str, Path], stale: Sequence[str]) -> list[CommitO
     return [*added, *(CommitOperationDelete(path_in_repo=name) for name in stale)]
 
 
-def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None, tag: str | None, so_far: str) -> None:
-    """Refuse a tag that exists, and create the branch if it is missing."""
-    if tag is not None:
-        refs = _call_api(repo_id, so_far, lambda: api.list_repo_refs(repo_id, repo_type=repo_type))
-        if tag in {ref.name for ref in refs.tags}:
-            raise PushError(f"{repo_id} has a tag {tag} already: choose another one. Nothing was sent")
-    if revision is not None:
-        create = partial(api.create_branch, repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-        _call_api(repo_id, so_far, create)
-
-
-def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> tuple[str, bool]:
-    """Its address, and whether it was made now. An existing one must have the visibility that was asked for."""
+def _existing(api: HfApi, repo_id: str, repo_type: str) -> ModelInfo | SpaceInfo | None:
+    """What the hub says of a repository; None if there is none that this token may see."""
     try:
-        found = api.repo_info(repo_id, repo_type=repo_type)
+        return api.repo_info(repo_id, repo_type=repo_type)  # type: ignore[return-value]
     except RepositoryNotFoundError:
-        sdk = "gradio" if repo_type == "space" else None
-        made = api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
-        return str(made), True
-    if private is not None and bool(found.private) != private:
-        is_, wanted = ("private", "public") if found.private else ("public", "private")
-        raise PushError(
-            f"{repo_id} exists and is {is_}, but {wanted} was asked for: change it in its settings on the hub, "
-            "or push under another name. Nothing was sent"
-        )
-    prefix = "spaces/" if repo_type == "space" else ""
-    return f"{constants.ENDPOINT}/{prefix}{repo_id}", False
+        return None
 
 
 def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:

@@ -1,4 +1,4 @@
-"""The README's story, as a newcomer lives it: fit, evaluate, push, load by name, show; then with the cable out."""
+"""Somebody trains, measures and publishes a model; others load it, also offline; a second push loses nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ LOAD = """
 from hfvae import ConvVAE
 vae = ConvVAE.from_pretrained("user/name", revision="v1")
 print(vae.latent_dim, vae.training)
+"""
+
+PUSH_AGAIN = """
+from hfvae import ConvVAE
+print(ConvVAE.from_pretrained("user/name", revision="v1").push_to_hub("user/name"))
 """
 
 
@@ -66,6 +71,18 @@ def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Pa
 
         script("evaluate.py", "--model", "user/name", "--num_samples", "1")
         check_metrics(tmp_path / "runs" / "user--name", samples=1)
+
+        before = server.files("user/name")
+        assert python("-c", PUSH_AGAIN).startswith("http")
+        after = server.files("user/name")
+        assert {name: after[name] for name in before} == before, (
+            "a push of the same model keeps what was measured on it"
+        )
+        by_hand = before["README.md"] + b"\nWritten by hand.\n"
+        server.put("user/name", {"README.md": by_hand})
+        script("push.py", "--model", folder, "--repo_id", "user/name")
+        assert {**server.files("user/name"), "README.md": b""} == {**before, "README.md": b""}
+        assert b"Written by hand." in server.files("user/name")["README.md"]
 
         fresh = {"HF_HOME": str(tmp_path / "another machine"), "HF_TOKEN": ""}
         assert python("-c", LOAD, **fresh) == "32 False\n"
