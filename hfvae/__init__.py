@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .distributions import ContinuousBernoulli
@@ -26,12 +27,14 @@ __all__ = [
     "load",
     "reconstruct",
 ]
+_MODULES = ("data", "evaluation", "export", "plots", "sketch", "training")
+"""Modules that `import hfvae` makes available without importing them."""
 
 
 def __getattr__(name: str) -> Any:
-    """`MNISTDataModule` is imported on first use: lightning and torchvision cost seconds that the app does not have."""
+    """Import on first use what takes time: `MNISTDataModule` needs lightning and torchvision, and the app does not."""
     if name == "MNISTDataModule":
-        from .data import MNISTDataModule
-
-        return MNISTDataModule
+        return import_module(".data", __name__).MNISTDataModule
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

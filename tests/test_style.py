@@ -25,6 +25,16 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in local if not (path.parent / link).exists()] == []
 
 
+def test_the_readme_works_on_a_package_index() -> None:
+    """Its links are absolute, and lead to what is in this repository."""
+    links = re.findall(r"\]\(([^)#]+)\)", (REPOSITORY / "README.md").read_text())
+    ours = re.compile(r"https://(?:github\.com/hfvae/hfvae/blob|raw\.githubusercontent\.com/hfvae/hfvae)/main/(.*)")
+    paths = [ours.fullmatch(link) for link in links]
+    assert len(paths) > 8
+    assert [link for link, path in zip(links, paths, strict=True) if not path] == []
+    assert [path[1] for path in paths if path and not (REPOSITORY / path[1]).exists()] == []
+
+
 def commands(page: Path) -> set[str]:
     """The scripts of ours that a page says to run."""
     return set(re.findall(r"python ((?:train|tests)/\w+\.py)", page.read_text()))

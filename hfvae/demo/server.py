@@ -75,6 +75,7 @@ class App(gr.Blocks):
     def __init__(self, title: str, registry: ModelRegistry) -> None:
         super().__init__(title=title, analytics_enabled=False, fill_width=True)
         self.registry = registry
+        self.space_id = None  # in a Space, Gradio's page would ask the hub about it, which the page's policy forbids
         self.queue(max_size=MAX_QUEUE)
         bound_answers(self._queue)
 

@@ -65,7 +65,7 @@ def test_a_network_of_ones_own(browser: Any, tmp_path: Path) -> None:
         with served(app, folder, reader) as url, visitor(browser, url) as person:
             person.open("Sliders")
             person.page.locator("#sliders input").first.fill("0.75")
-            person.page.wait_for_function("hfvae.state.z[0] === 0.75 && hfvae.state.exact && hfvae.state.decode")
+            person.page.wait_for_function("hfvae.state.z[0] === 0.75 && hfvae.state.exact && !!hfvae.state.decode")
             shown = person.settled("#generated")
             name, expected = json.loads(python(reader, "-c", LOAD, json.dumps(person.z)))
         assert name == "LinearVAE"

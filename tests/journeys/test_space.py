@@ -46,9 +46,9 @@ def test_a_pushed_space(
         variables = server.repo("user/demo", repo_type="space").variables
         assert variables == {"HFVAE_MODELS": f"user/{MODELS[-1]}"}
         both = ",".join(f"user/{name}" for name in MODELS)  # as the Space's card tells its owner
-        ours = {"SPACE_ID": "user/demo", "SYSTEM": "spaces", "GRADIO_SERVER_NAME": "0.0.0.0", "HFVAE_MODELS": both}
+        ours = {"SPACE_ID": "user/demo", "GRADIO_SERVER_NAME": "0.0.0.0", "HFVAE_MODELS": both}
         environment = clean_environment(**{**server.env(tmp_path / "fresh"), **ours})
-        environment.pop("PYTHONPATH", None)
+        environment.pop("PYTHONPATH", None)  # the Space's own files are found first
         with served([python, "app.py"], space, environment) as url, visitor(browser, url) as person:
             titles = person.page.locator("#model option").all_inner_texts()
             assert [title.split(" ")[0] for title in titles] == [f"user/{name}" for name in MODELS]

@@ -65,8 +65,8 @@ def visitor(browser: Any, url: str) -> Iterator[Person]:
     faults = watched(page)
     person = Person(page, url)
     yield person
-    assert person.outside == [], "no request leaves the machine"
-    assert person.mishaps + faults == []
+    for wrong in (person.outside, person.mishaps, faults):
+        assert not wrong, wrong
     context.close()
 
 
