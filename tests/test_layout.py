@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "flows": {"networks", "sampling"},
     "priors": {"arguments", "flows", "papers", "precision"},
     "posteriors": {"arguments", "precision", "tensors"},
-    "hub": {"datasets", "papers"},
+    "hub": {"datasets", "papers", "version"},
     "readers": {"datasets"},
     "data": {"augmentation", "datasets", "readers", "sampling"},
     "models": {

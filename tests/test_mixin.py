@@ -69,10 +69,10 @@ def test_unknown_keywords_are_named(tmp_path: Path) -> None:
 
 def test_branch_and_pull_request(server: HubServer, run: Run, folder: Path) -> None:  # noqa: F811
     said = run("-c", CALL, folder, "vae.push_to_hub('user/name', branch='next')", token=TOKEN)
-    assert f"answer {server.url}/user/name/tree/next" in said
+    assert f"answer {server.url}/user/name/commit/{server.commits('user/name', 'next')[0].id}" in said
     assert hub.WEIGHTS in server.files("user/name", "next")
     assert hub.WEIGHTS not in server.files("user/name")
-    said = run("-c", CALL, folder, "vae.push_to_hub('user/name', create_pr=True)", token=TOKEN)
+    said = run("-c", CALL, folder, "vae.push_to_hub('user/name', create_pr=True).pr_url", token=TOKEN)
     assert f"answer {server.url}/user/name/discussions/1" in said
     assert hub.WEIGHTS in server.files("user/name", "refs/pr/1")
     assert hub.WEIGHTS not in server.files("user/name")

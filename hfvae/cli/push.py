@@ -60,7 +60,7 @@ def publish_model(options: argparse.Namespace) -> None:
         raise hub.NotFoundError(f"{options.model} is no folder: train/fit.py prints the one it exported to")
     with hub.model_files(VAE.from_pretrained(folder), options.repo_id, folder) as files:
         announce(files, options.repo_id)
-        address = hub.push(
+        commit = hub.push(
             files,
             options.repo_id,
             message=options.message,
@@ -70,6 +70,7 @@ def publish_model(options: argparse.Namespace) -> None:
         )
     at = options.tag or options.revision
     revision = f', revision="{at}"' if at else ""
+    address = f"{commit.repo_url}/tree/{at}" if at else commit.repo_url
     print(f'Sent to {address}\nLoad it with hfvae.load("{options.repo_id}"{revision})')
 
 
@@ -78,7 +79,7 @@ def publish_space(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = space_files(Path(scratch), options.space, options.repo_id, options.hardware)
         announce(files, options.space)
-        address = hub.push(
+        commit = hub.push(
             files,
             options.space,
             message=options.message,
@@ -86,7 +87,7 @@ def publish_space(options: argparse.Namespace) -> None:
             private=options.private,
             variables={"HFVAE_MODELS": options.repo_id},
         )
-    print(f"Sent to {address}")
+    print(f"Sent to {commit.repo_url}")
     if options.private:
         print("A private model needs a secret HF_TOKEN in the Space's settings")
 

@@ -13,15 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id  # type: ignore[attr-defined]
 
 from .card import ModelFacts, validate_card, write_card
-from .download import ModelSource
+from .download import CLIENT, ModelSource
 from .errors import PushError
-from .layout import CARD, EXPORT_RECORD, EXPORTS, FIGURES, FILES, LATENTS, MEASURED, METRICS, ONNX, WEIGHTS, sha256
+from .layout import (
+    CARD,
+    EXPORT_RECORD,
+    EXPORTS,
+    FIGURES,
+    FILES,
+    LATENTS,
+    MEASURED,
+    METRICS,
+    ONNX,
+    WEIGHTS,
+    read_text,
+    sha256,
+)
+from .transfer import httpx
 
 Answer = TypeVar("Answer")
 _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
@@ -50,7 +63,7 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     if (folder / LATENTS).is_file():
         source.latents()  # codes of other weights are refused
     try:
-        validate_card((folder / CARD).read_text(encoding="utf-8"))
+        validate_card(read_text(folder / CARD))
     except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
         raise PushError(f"{folder / CARD}: {error}. Correct it, or delete it and evaluate the model again") from error
     if evaluated:
@@ -75,7 +88,7 @@ def full_repo_id(repo_id: str, token: str | bool | None = None) -> str:
         raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
     if "/" in repo_id:
         return repo_id
-    user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token).whoami())
+    user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token, **CLIENT).whoami())
     return f"{user['name']}/{repo_id}"
 
 
@@ -92,7 +105,7 @@ def push(
     create_pr: bool = False,
     delete_patterns: str | list[str] | None = None,
     variables: Mapping[str, str] | None = None,
-) -> str:
+) -> CommitInfo:
     """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
 
     What was measured on, or exported from, other weights than those of `files` is deleted from a model's repository in
@@ -112,13 +125,13 @@ def push(
         variables: environment variables of a Space.
 
     Returns:
-        The address of the repository at that revision, or of the pull request.
+        The commit, or the present one if nothing had to change; `pr_url` is the pull request's address.
 
     Raises:
         PushError: bad names, no token, no right to write, an answer that never came.
     """
-    repo_id, api = full_repo_id(repo_id, token), HfApi(token=token)
-    url, created = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
+    repo_id, api = full_repo_id(repo_id, token), HfApi(token=token, **CLIENT)
+    created = _call_api(repo_id, "nothing was sent", lambda: _repository(api, repo_id, repo_type, private))
     so_far = "the repository was created, and nothing was sent to it" if created else "nothing was sent"
     for name, value in (variables or {}).items():
         _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
@@ -136,7 +149,7 @@ def push(
     if tag is not None:
         state = f"the files have arrived as commit {commit.oid}, without the tag"
         _call_api(repo_id, state, partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type))
-    return commit.pr_url or (url if revision is None and tag is None else f"{url}/tree/{tag or revision}")
+    return commit
 
 
 def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
@@ -163,22 +176,21 @@ def _prepare_refs(api: HfApi, repo_id: str, repo_type: str, revision: str | None
         _call_api(repo_id, so_far, create)
 
 
-def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> tuple[str, bool]:
-    """Its address, and whether it was made now. An existing one must have the visibility that was asked for."""
+def _repository(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> bool:
+    """Whether the repository was created now. An existing one must have the visibility that was asked for."""
     try:
         found = api.repo_info(repo_id, repo_type=repo_type)
     except RepositoryNotFoundError:
         sdk = "gradio" if repo_type == "space" else None
-        made = api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
-        return str(made), True
+        api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
+        return True
     if private is not None and bool(found.private) != private:
         is_, wanted = ("private", "public") if found.private else ("public", "private")
         raise PushError(
             f"{repo_id} exists and is {is_}, but {wanted} was asked for: change it in its settings on the hub, "
             "or push under another name. Nothing was sent"
         )
-    prefix = "spaces/" if repo_type == "space" else ""
-    return f"{constants.ENDPOINT}/{prefix}{repo_id}", False
+    return False
 
 
 def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
@@ -195,7 +207,7 @@ def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
             reason = "this token may not write there: check the name, and that the token has write access"
         else:
             reason = f"the hub answered {status}: {error.server_message or 'try again later'}"
-    except (httpx2.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:
         reason = f"{constants.ENDPOINT} cannot be reached or broke off ({type(error).__name__}: {error})"
     except json.JSONDecodeError as error:
         reason = f"{constants.ENDPOINT} gave an answer that is not the hub's ({error}); check HF_ENDPOINT"
@@ -207,7 +219,7 @@ def _retry(commit: Callable[[], Answer]) -> Answer:
     for pause in _PAUSES:
         try:
             return commit()
-        except httpx2.TransportError:
+        except httpx.TransportError:
             time.sleep(pause)
         except HfHubHTTPError as error:
             if error.response.status_code < 500:
@@ -222,7 +234,7 @@ def _require_measured(path: Path, command: str) -> None:
     if not path.is_file():
         raise PushError(f"{folder} has no {path.relative_to(folder)}, without which nobody can trust it: run {command}")
     try:
-        measured = json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
+        measured = json.loads(read_text(path))["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise PushError(f"{path} is not what {command} writes ({error!r}): run it again") from error
     if measured != sha256(folder / WEIGHTS):
