@@ -38,6 +38,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -242,6 +245,14 @@ class HubServer:
         }
         rest = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         return {**rest, **ours, **({"HF_TOKEN": token} if token else {})}
+
+    def serve_here(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """Let this process's huggingface_hub, which has read its environment already, talk to this hub."""
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", self.url)
+        template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
     # What tests prepare and look at
 

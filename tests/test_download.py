@@ -39,23 +39,16 @@ def server(vae: VAE, tmp_path: Path) -> Iterator[HubServer]:
 @pytest.fixture
 def source(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., hub.ModelSource]:
     """Where user/name comes from: that hub, through a cache of its own and with an impatient client."""
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    server.serve_here(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(transfer, "WINDOW", 0.5)
-    return lambda **options: hub.ModelSource(
-        "user/name", **{"cache_dir": tmp_path / "cache", "token": False, **options}
-    )
+    return lambda **options: hub.ModelSource("user/name", **{"token": False, **options})
 
 
 @pytest.fixture
-def load(source: Any, tmp_path: Path) -> Load:
-    options = {"cache_dir": tmp_path / "cache", "token": False}
-    return lambda **changes: hfvae.load("user/name", device="cpu", **{**options, **changes})
+def load(source: Any) -> Load:
+    return lambda **options: hfvae.load("user/name", device="cpu", **{"token": False, **options})
 
 
 def same(loaded: VAE, vae: VAE) -> bool:
@@ -95,7 +88,7 @@ def test_a_line_that_trickles_is_dead(name: str, server: HubServer, source: Any)
 def test_a_silent_line_is_dead(pattern: str, fault: Fault, server: HubServer, load: Load) -> None:
     server.fail(pattern, fault, times=None)
     started = time.monotonic()
-    with pytest.raises(hub.DownloadError, match=r"failed to deliver config\.json"):
+    with pytest.raises(hub.DownloadError, match=r"cannot be reached and|failed to deliver config\.json"):
         load()
     assert time.monotonic() - started < 30
 

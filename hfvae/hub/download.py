@@ -31,7 +31,7 @@ from ..datasets import DATASETS, DEFAULT_DATASET, MAX_CLASSES, TrainingData
 from ..version import __version__
 from .errors import ConfigError, DownloadError, HubError, NotFoundError, WeightsError
 from .layout import CONFIG, LATENTS, REPO_ID, WEIGHTS, Config, Latents, find_folder, read_config, sha256
-from .transfer import Transfer, httpx, watching
+from .transfer import NoAnswer, Transfer, httpx, watching
 
 MAX_CODES = 100_000
 MAX_LATENTS_BYTES = 1 << 28
@@ -213,7 +213,7 @@ class ModelSource:
             return NotFoundError(f"{self} has no {filename} on {hub}: it is not a model that hfvae pushed")
         if isinstance(error, HFValidationError):
             return NotFoundError(f"{self.name} is neither a folder nor a repo id like user/name: {error}")
-        if isinstance(error, LocalEntryNotFoundError):
+        if isinstance(error, LocalEntryNotFoundError | NoAnswer):
             if self._offline:
                 return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
             said = f"answers {status}" if status else "cannot be reached"

@@ -32,6 +32,10 @@ _COMMIT = re.compile(_TOKEN, re.ASCII)
 _LONGEST_TOKEN = 128
 
 
+class NoAnswer(TimeoutError):
+    """The endpoint cannot be reached, or is silent."""
+
+
 class Transfer:
     """One download of one file.
 
@@ -52,12 +56,12 @@ class Transfer:
         """Check a request before it is sent.
 
         Raises:
-            TimeoutError: the client repeats a request that brought no answer, as it would for minutes.
+            NoAnswer: the client repeats a request that brought no answer, as it would for minutes.
         """
         self._require_pace()
         asked = (request.method, str(request.url))
         if asked == self._unanswered:
-            raise TimeoutError("no answer")
+            raise NoAnswer("no answer")
         self._unanswered = asked
 
     def response(self, response: Any) -> None:
