@@ -223,9 +223,10 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
             posterior_type=self.posterior_type,
             dataset=self.training_data.dataset,
             limits=self.likelihood.limits(pixels),
-            parameters=sum(value.numel() for value in self.state_dict().values()),
+            parameters=sum(value.numel() for value in hub.distinct_weights(self).values()),
             papers=tuple(paper for paper in (papers.VAE, self.likelihood.paper, self.prior_module.paper) if paper),
             details=self.card_details,
+            template=self.card_template,
         )
 
 

@@ -28,6 +28,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Fault:
         resized: the body is so many bytes longer, or shorter if negative, and announced so; thus GET belies HEAD.
         flipped_bit: one bit in the middle of the body is flipped.
         announced: the length that the headers claim, whatever the body's.
+        pace: bytes of the body a second.
+        headers: headers that replace those of the answer.
     """
 
     slow: float = 0.0
@@ -64,6 +70,8 @@ class Fault:
     resized: int = 0
     flipped_bit: bool = False
     announced: int | None = None
+    pace: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,7 @@ class _Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     announced: int | None = None
+    pace: float | None = None
 
 
 class _Refusal(Exception):
@@ -195,11 +204,13 @@ class HubServer:
     Attributes:
         url: the address, for HF_ENDPOINT.
         requests: "METHOD /path" of all requests so far, including those that met a fault.
+        agents: what their headers User-Agent said.
     """
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self.tokens = dict(tokens or {"hf_user": "user"})
         self.requests: list[str] = []
+        self.agents: list[str] = []
         self._repos: dict[str, Repo] = {}
         self._faults: list[tuple[re.Pattern[str], Fault, int | None]] = []
         self._lock = threading.RLock()
@@ -234,6 +245,14 @@ class HubServer:
         }
         rest = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         return {**rest, **ours, **({"HF_TOKEN": token} if token else {})}
+
+    def serve_here(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        """Let this process's huggingface_hub, which has read its environment already, talk to this hub."""
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", self.url)
+        template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
     # What tests prepare and look at
 
@@ -292,6 +311,7 @@ class HubServer:
         """The answer to a request after whatever fault befalls it; None hangs up."""
         with self._lock:
             self.requests.append(request.line)
+            self.agents.append(request.headers.get("User-Agent", ""))
             fault = self._next_fault(request.line)
         self._closed.wait(fault.slow)
         if self._closed.is_set():
@@ -299,7 +319,7 @@ class HubServer:
         if fault.status:
             answer = _Refusal(fault.status, "Failed on purpose", fault.error_code).answer
             retry = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-            return replace(answer, headers={**answer.headers, **retry})
+            return replace(answer, headers={**answer.headers, **retry, **fault.headers})
         if fault.html:
             return _Answer(200, b"<!doctype html><html><body>Sign in</body></html>", {"Content-Type": "text/html"})
         answer = self._carry_out(request)
@@ -309,7 +329,14 @@ class HubServer:
         body = bytearray(answer.body.ljust(length, b"\0")[:length])
         if fault.flipped_bit and body:
             body[len(body) // 2] ^= 1
-        return replace(answer, body=bytes(body), cut=fault.cut_off, announced=fault.announced)
+        return replace(
+            answer,
+            body=bytes(body),
+            headers={**answer.headers, **fault.headers},
+            cut=fault.cut_off,
+            announced=fault.announced,
+            pace=fault.pace,
+        )
 
     def _next_fault(self, line: str) -> Fault:
         for index, (pattern, fault, times) in enumerate(self._faults):
@@ -586,8 +613,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.body) if answer.announced is None else answer.announced))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body[: answer.cut])
+            self._send(answer.body[: answer.cut], answer.pace)
         self.close_connection = self.close_connection or answer.cut is not None
+
+    def _send(self, body: bytes, pace: float | None) -> None:
+        step = len(body) if pace is None else max(1, int(pace / 10))
+        for start in range(0, len(body), max(1, step)):
+            self.wfile.write(body[start : start + step])
+            if pace is not None:
+                time.sleep(step / pace)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 

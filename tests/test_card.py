@@ -11,7 +11,9 @@ from huggingface_hub import ModelCard
 from support import TINY
 
 from hfvae import VAE, hub
+from hfvae.demo.cards import read_card
 from hfvae.hub.card import validate_card
+from hfvae.hub.publish import prepare
 
 EVALUATION: dict[str, Any] = {
     "command": "python train/evaluate.py --model here",
@@ -131,3 +133,38 @@ def test_limits_name_the_protocol(likelihood_type: str, tmp_path: Path) -> None:
 def test_what_no_hub_would_take(content: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         validate_card(content)
+
+
+BOM = "\ufeff"
+
+
+def test_a_byte_order_mark_costs_nothing(folder: Path) -> None:
+    """Some editors put one first; a card with one would get a second front matter, above its own."""
+    mine = "---\nlicense: cc0-1.0\n---\n\nMine.\n"
+    (folder / hub.CARD).write_text(BOM + mine, encoding="utf-8")
+    (folder / hub.METRICS).write_text(BOM + json.dumps(EVALUATION), encoding="utf-8")
+    (folder / hub.TRAINING).write_text(BOM + json.dumps(TRAINING), encoding="utf-8")
+    (folder / hub.CONFIG).write_text(BOM + (folder / hub.CONFIG).read_text(), encoding="utf-8")
+    vae = VAE.from_pretrained(folder)
+    hub.write_card(folder, vae.facts())
+    card = validate_card(text(folder))
+    assert (card.data.license, card.text.strip()) == ("cc0-1.0", "Mine.")
+    assert text(folder).count("\n---\n") == 1
+    assert [result.metric_value for result in card.data.eval_results] == [1234.567, 0.87654, 2]
+
+
+def test_a_card_with_a_byte_order_mark_is_pushed_and_shown(folder: Path, tmp_path: Path) -> None:
+    (folder / hub.CARD).write_text(BOM + "---\nlicense: cc0-1.0\n---\n\nMine.\n", encoding="utf-8")
+    files = prepare(folder, "user/name", VAE.from_pretrained(folder).facts(), tmp_path, evaluated=False)
+    assert files[hub.CARD].read_text(encoding="utf-8").startswith("---\nlicense: cc0-1.0\n")
+    assert read_card(hub.ModelSource(folder), "name") == "Mine."
+
+
+@pytest.mark.parametrize("record", [hub.METRICS, "onnx/export.json"])
+def test_a_record_with_a_byte_order_mark_is_taken(record: str, folder: Path, tmp_path: Path) -> None:
+    path = folder / record
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps({**EVALUATION, "weights_sha256": hub.sha256(folder / hub.WEIGHTS)})
+    path.write_text(BOM + text, encoding="utf-8")
+    facts = VAE.from_pretrained(folder).facts()
+    assert record in prepare(folder, "user/name", facts, tmp_path, evaluated=record == hub.METRICS)

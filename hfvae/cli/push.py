@@ -73,7 +73,7 @@ def publish(options: argparse.Namespace) -> None:
 def send_model(files: Mapping[str, Path], repo_id: str, options: argparse.Namespace) -> None:
     """Send the model's files, and say how to load them."""
     announce(files, repo_id)
-    address = hub.push(
+    commit = hub.push(
         files,
         repo_id,
         message=options.message,
@@ -83,13 +83,14 @@ def send_model(files: Mapping[str, Path], repo_id: str, options: argparse.Namesp
     )
     at = options.tag or options.revision
     revision = f', revision="{at}"' if at else ""
+    address = f"{commit.repo_url}/tree/{at}" if at else commit.repo_url
     print(f'Sent to {address}\nLoad it with hfvae.load("{repo_id}"{revision})')
 
 
 def send_space(files: Mapping[str, Path], space: str, model: str, options: argparse.Namespace) -> None:
     """Send the app to a Space that loads the published model."""
     announce(files, space)
-    address = hub.push(
+    commit = hub.push(
         files,
         space,
         message=options.message,
@@ -97,7 +98,7 @@ def send_space(files: Mapping[str, Path], space: str, model: str, options: argpa
         private=options.private,
         variables={"HFVAE_MODELS": model},
     )
-    print(f"Sent to {address}")
+    print(f"Sent to {commit.repo_url}")
     if options.private:
         print("A private model needs a secret HF_TOKEN in the Space's settings")
 

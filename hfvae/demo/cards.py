@@ -25,7 +25,7 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 def read_card(source: hub.ModelSource, name: str) -> str:
     """The Markdown of a model's card, without front matter and comments."""
     try:
-        with source.path(hub.CARD).open(encoding="utf-8", errors="replace") as file:
+        with source.path(hub.CARD).open(encoding="utf-8-sig", errors="replace") as file:
             text = file.read(MAX_CARD)
     except hub.HubError:
         return f"{name} comes without a model card."

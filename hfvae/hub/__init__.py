@@ -2,6 +2,7 @@
 
 from .card import CardDetails, ModelFacts, validate_card, write_card
 from .checkpoint import CHECKPOINT_KEY, Checkpoint, read_checkpoint
+from .contents import model_files
 from .download import ModelSource
 from .errors import CardError, ConfigError, DownloadError, HubError, NotFoundError, PushError, WeightsError
 from .layout import (
@@ -22,6 +23,7 @@ from .layout import (
     write_json,
     write_latents,
 )
-from .mixin import HubMixin, model_files
+from .loading import distinct_weights
+from .mixin import HubMixin
 from .publish import check_push, full_repo_id, push
 from .space import HARDWARE, package_files, space_files

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -17,7 +18,7 @@ from ..datasets import Dataset
 from ..papers import IMPORTANCE_WEIGHTED, Paper
 from .download import ModelSource
 from .errors import CardError
-from .layout import BUNDLED, CARD, FIGURES, METRICS, TRAINING, atomic_write, display_name, read_json
+from .layout import BUNDLED, CARD, FIGURES, METRICS, TRAINING, atomic_write, display_name, read_json, read_text
 
 CAPTIONS = {
     "reconstructions": "Test images above their reconstructions",
@@ -42,6 +43,16 @@ class CardDetails(NamedTuple):
     repo_url: str | None = None
     docs_url: str | None = None
     paper_url: str | None = None
+    library_name: str = "hfvae"
+
+
+class CardTemplate(NamedTuple):
+    """A class's own card, instead of ours."""
+
+    text: str
+    """Jinja; it is given what `huggingface_hub.ModelCard.from_template` gives, and the keywords of `render`."""
+    values: Mapping[str, Any] = MappingProxyType({})
+    """More values for it."""
 
 
 class ModelFacts(NamedTuple):
@@ -65,6 +76,8 @@ class ModelFacts(NamedTuple):
     """Where its parts were published."""
     details: CardDetails = CardDetails()
     """What the card says beside the model."""
+    template: CardTemplate | None = None
+    """What a new card is made of; None is our own."""
 
 
 def write_card(folder: Path, facts: ModelFacts, place: str | None = None, output: Path | None = None) -> None:
@@ -90,7 +103,7 @@ def write_card(folder: Path, facts: ModelFacts, place: str | None = None, output
             evaluation=read_json(folder / METRICS),
             training=read_json(folder / TRAINING),
             figures=[f"{FIGURES}/{name}.png" for name, image in images.items() if image.is_file()],
-            current=path.read_text(encoding="utf-8") if path.is_file() else None,
+            current=read_text(path) if path.is_file() else None,
         )
     except ValueError as error:  # not UTF-8, or not YAML
         raise CardError(f"{path}: {error}. Correct it, or delete it to have it written anew") from error
@@ -121,7 +134,7 @@ def render(
         current: the text of the existing card.
 
     Raises:
-        ValueError: `current` has front matter that is not YAML.
+        ValueError: `current` or the class's template has front matter that is not YAML.
     """
     from jinja2 import Environment, StrictUndefined  # a fiftieth of the import's time, for those who write cards
 
@@ -129,18 +142,21 @@ def render(
     environment.filters["figure"] = _figure
     environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the table's cell
     environment.filters["article"] = lambda noun: f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-    body = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        name=name,
-        place=place,
-        facts=facts,
-        checksums=checksums,
-        evaluation=evaluation,
-        metrics=(evaluation or {}).get("metrics"),
-        papers=(*facts.papers, *_papers_of_training(training)),
-        training=training,
-        figures={path: CAPTIONS[Path(path).stem] for path in figures},
-    )
+    values = {
+        "name": name,
+        "place": place,
+        "facts": facts,
+        "checksums": checksums,
+        "evaluation": evaluation,
+        "metrics": (evaluation or {}).get("metrics"),
+        "papers": (*facts.papers, *_papers_of_training(training)),
+        "training": training,
+        "figures": {path: CAPTIONS[Path(path).stem] for path in figures},
+    }
+    body = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values)
     ours = _front_matter(name, facts, evaluation)
+    if current is None and facts.template is not None:
+        current = _fill_in(facts.template, ours, values, facts.details)
     if current is None:
         return ModelCard(f"---\n{ours.to_yaml()}\n---\n\n{body}")
     card = _parsed(current)
@@ -153,6 +169,12 @@ def render(
         merged["model-index"] = ours.to_dict()["model-index"]
     card.data = ModelCardData(ignore_metadata_errors=True, **merged)
     return card
+
+
+def _fill_in(template: CardTemplate, data: ModelCardData, values: Mapping[str, Any], details: CardDetails) -> str:
+    """A class's own card, as the stock mixin makes it."""
+    urls = {"repo_url": details.repo_url, "docs_url": details.docs_url, "paper_url": details.paper_url}
+    return str(ModelCard.from_template(data, template_str=template.text, **{**values, **urls, **template.values}))
 
 
 def _papers_of_training(training: Mapping[str, Any] | None) -> tuple[Paper, ...]:
@@ -178,7 +200,7 @@ def _front_matter(name: str, facts: ModelFacts, evaluation: Mapping[str, Any] | 
         ]
     tag = re.sub(r"[^a-z0-9]+", "-", dataset.name.lower())
     return ModelCardData(
-        library_name="hfvae",
+        library_name=details.library_name,
         license=details.license,
         license_name=details.license_name,
         license_link=details.license_link,

@@ -5,13 +5,13 @@ Whatever goes wrong ends in a `HubError` that names the model, what happened and
 
 from __future__ import annotations
 
-import threading
+import re
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -22,24 +22,26 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+from huggingface_hub.utils.sha import git_hash
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..datasets import DATASETS, DEFAULT_DATASET, MAX_CLASSES, TrainingData
-from ..version import command
+from ..version import __version__, command
 from .errors import ConfigError, DownloadError, HubError, NotFoundError, WeightsError
 from .layout import CONFIG, LATENTS, REPO_ID, WEIGHTS, Config, Latents, find_folder, read_config, sha256
+from .transfer import NoAnswer, Transfer, httpx, watching
 
 MAX_CODES = 100_000
 MAX_LATENTS_BYTES = 1 << 28
 """Of a file of latent codes that is downloaded; 100,000 codes of 1,000 latents have 200 MB."""
 MAX_TEXT_BYTES = 1 << 20
 """Of a config, card or figure that is downloaded."""
-_PAUSES = (0.5, 1.5)  # seconds before the second and the third attempt of a download
+CLIENT: dict[str, Any] = {"library_name": "hfvae", "library_version": __version__}
+"""Who we are in the user agent of all requests to a hub."""
+_PAUSES = (0.5, 1.5, 4.0)  # seconds between the attempts of a download
 _RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
-_TIMEOUT = 28.0  # seconds without a byte after which it is given up; the client's own retries may take 25
 
 
 class ModelSource:
@@ -130,7 +132,13 @@ class ModelSource:
         return self.config().checksums
 
     def path(self, filename: str, most_bytes: int | None = MAX_TEXT_BYTES) -> Path:
-        """The file, fetched if need be, unless it has more than `most_bytes` bytes."""
+        """The file, downloaded if need be, unless it has more than `most_bytes` bytes."""
+        path = self._stored(filename, most_bytes)
+        intact = self.folder is not None or _is_intact(path)
+        return path if intact else self._download_again(filename, most_bytes)
+
+    def _stored(self, filename: str, most_bytes: int | None) -> Path:
+        """The file as folder or cache hold it, downloaded if need be."""
         if self.folder is None:
             return self._download(filename, most_bytes)
         path = self.folder / filename
@@ -139,50 +147,62 @@ class ModelSource:
         return path
 
     def _tensors(self, filename: str, most_bytes: int | None) -> dict[str, Tensor]:
-        path = self.path(filename, most_bytes)
         expected = self.checksums().get(filename)
+        path = self.path(filename, most_bytes) if expected is None else self._stored(filename, most_bytes)
         if expected is not None and sha256(path) != expected:
             if self.folder is not None:
                 raise WeightsError(
                     f"{path} is not the file that was saved: its SHA-256 differs from the one in {CONFIG}. "
                     "Copy or download it again"
                 )
-            path = self._download(filename, most_bytes, force_download=True)  # a damaged cache entry
+            path = self._download_again(filename, most_bytes)
             if sha256(path) != expected:
                 raise WeightsError(
-                    f"{self}: {filename} arrived twice with a SHA-256 other than the one in its {CONFIG}. "
-                    "The repository is damaged; tell its owner, or load an earlier revision"
+                    f"{self}: {filename} was downloaded twice, and its SHA-256 does not match {CONFIG}: "
+                    "the repository is damaged. Tell its owner, or load an earlier revision"
                 )
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{self}: {filename} is no readable safetensors file: {error}") from error
 
+    @property
+    def _offline(self) -> bool:
+        return bool(constants.HF_HUB_OFFLINE or self._options["local_files_only"])
+
+    def _download_again(self, filename: str, most_bytes: int | None) -> Path:
+        """Replace a damaged file of the cache."""
+        if self._offline:
+            raise DownloadError(f"{self}: {filename} in the cache is damaged, and we are offline: load it online once")
+        return self._download(filename, most_bytes, force_download=True)
+
     def _download(self, filename: str, most_bytes: int | None, **options: Any) -> Path:
-        options = {**self._options, "revision": self.revision, **options}
+        options = {**self._options, **CLIENT, "revision": self.revision, **options}
+        options["headers"] = {"Accept-Encoding": "identity"}  # so that the bytes on the wire are those of the file
         started = time.monotonic()
         pauses = list(_PAUSES)
         while True:
             try:
-                timeout = _TIMEOUT - (time.monotonic() - started)
-                return _fetch(self.name, filename, options, timeout, most_bytes)
-            except _Oversized as error:
-                raise DownloadError(
-                    f"{self}: {filename} is announced with {error} bytes, and one of its kind has at most "
-                    f"{most_bytes:,}: it is not fetched"
-                ) from error
-            except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:  # ValueError: beyond the client's
+                with nullcontext() if self._offline else watching(Transfer(f"{self}: {filename}", most_bytes)):
+                    return Path(hf_hub_download(self.name, filename, **options))
+            except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:  # ValueError: beyond the client's
                 failure = self._explain(filename, error)
                 final = not pauses or time.monotonic() - started > _RETRY_UNTIL
                 if final or not isinstance(failure, DownloadError):
                     raise failure from error
                 time.sleep(pauses.pop(0))
 
-    def _explain(self, filename: str, error: Exception) -> HubError:
-        """The same failure in this project's words."""
-        hub, status = constants.ENDPOINT, _status(error)
+    def _explain(self, filename: str, error: BaseException) -> HubError:
+        """Translate an error of the client into a `HubError`."""
+        hub, answer = constants.ENDPOINT, _answer(error)
+        status = answer.status_code if answer is not None else None
         if isinstance(error, GatedRepoError):
             return NotFoundError(f"{self} is gated on {hub}: ask for access on its page, then log in (hf auth login)")
+        if answer is not None and status == 401 and "Authorization" in answer.request.headers:
+            return NotFoundError(
+                f"{self}: {hub} does not accept the access token; it may have expired. Log in again (hf auth login), "
+                "correct HF_TOKEN, or load a public model without a token (token=False)"
+            )
         if isinstance(error, RepositoryNotFoundError) or status in (401, 403):
             return NotFoundError(
                 f"{self} is not on {hub}, or it is private: check the name, or log in (hf auth login, or HF_TOKEN)"
@@ -193,71 +213,36 @@ class ModelSource:
             return NotFoundError(f"{self} has no {filename} on {hub}: it is not a model that hfvae pushed")
         if isinstance(error, HFValidationError):
             return NotFoundError(f"{self.name} is neither a folder nor a repo id like user/name: {error}")
-        if isinstance(error, LocalEntryNotFoundError):
-            if constants.HF_HUB_OFFLINE or self._options["local_files_only"]:
+        if isinstance(error, LocalEntryNotFoundError | NoAnswer):
+            if self._offline:
                 return NotFoundError(f"{self}: {filename} is not in the cache, and we are offline: load it online once")
             said = f"answers {status}" if status else "cannot be reached"
             return DownloadError(f"{self}: {hub} {said} and {filename} is not in the cache: try again later")
+        if isinstance(error, ValueError) and error.__cause__ is not None:  # "due to the above error"
+            return self._explain(filename, error.__cause__)
         without_path = error.strerror if isinstance(error, OSError) else None
         reason = (without_path or str(error)).partition("\n")[0]
         return DownloadError(f"{self}: {hub} failed to deliver {filename}: {reason}. Try again later")
 
 
-class _Oversized(Exception):
-    """A file is larger than it may be; the message is its size."""
-
-
-def _fetch(repo_id: str, filename: str, options: Mapping[str, Any], timeout: float, most_bytes: int | None) -> Path:
-    """``hf_hub_download``, given up after `timeout` seconds without a byte, or for a file of more than `most_bytes`.
-
-    The client's own time-outs add up to a minute and more. It runs in a thread that may be left behind, and tells of
-    every byte through its progress bar, so a slow line is not taken for a dead one.
-    """
-    alive = time.monotonic()
-    outcome: list[Path | BaseException] = []
-
-    class Pulse(tqdm):
-        def __init__(self, *positional: Any, total: float | None = None, **named: Any) -> None:
-            self.received = 0.0
-            self._limit(total)
-            super().__init__(*positional, total=total, **named)
-
-        def update(self, n: float | None = 1) -> bool | None:
-            nonlocal alive
-            alive = time.monotonic()
-            self.received += n or 0
-            self._limit(self.received)
-            return super().update(n)
-
-        @staticmethod
-        def _limit(size: float | None) -> None:
-            if most_bytes is not None and size is not None and size > most_bytes:
-                raise _Oversized(f"{size:,.0f}")
-
-    def download() -> None:
-        try:
-            outcome.append(Path(hf_hub_download(repo_id, filename, tqdm_class=Pulse, **options)))
-        except BaseException as error:  # handed over to the caller's thread
-            outcome.append(error)
-
-    thread = threading.Thread(target=download, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(1)
-        if thread.is_alive() and time.monotonic() - alive > timeout:
-            raise TimeoutError(f"no answer in {timeout:.0f} seconds")
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
-
-
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status at the bottom of an exception; huggingface_hub wraps some of them in others."""
+def _answer(error: BaseException | None) -> Any:
+    """The hub's response at the bottom of an exception, which the client may wrap in others; None if there was none."""
     while error is not None:
         if isinstance(error, HfHubHTTPError):
-            return error.response.status_code
+            return error.response
         error = error.__cause__
     return None
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether a file of huggingface_hub's cache is what the hub announced.
+
+    The cache keeps contents in files named by their checksum, Git's or SHA-256, if the hub's ETag is one.
+    """
+    name = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return sha256(path) == name
+    return not re.fullmatch("[0-9a-f]{40}", name) or git_hash(path.read_bytes()) == name
 
 
 def parse_record(data: Mapping[str, Any] | None, where: str) -> TrainingData | None:

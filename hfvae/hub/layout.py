@@ -139,9 +139,14 @@ def read_config(path: Path, where: str) -> Config:
     return Config(config.pop("model_class"), config, data, checksums)
 
 
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without the byte-order mark that some editors put first."""
+    return path.read_text(encoding="utf-8-sig")
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """One of the folder's other JSON files; None where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return json.loads(read_text(path)) if path.is_file() else None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -196,7 +201,13 @@ def bundled_names() -> list[str]:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    copies: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        copy = tensor.detach().cpu().contiguous()
+        storage = copy.untyped_storage().data_ptr()
+        copies[name] = copy.clone() if storage in storages else copy  # safetensors refuses shared memory
+        storages.add(storage)
     atomic_write(path, lambda temporary: save_file(copies, temporary, metadata={"format": "pt"}))
 
 

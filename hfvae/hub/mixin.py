@@ -7,25 +7,22 @@ of these.
 from __future__ import annotations
 
 import inspect
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import CommitInfo, ModelCard, PyTorchModelHubMixin
 from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from typing_extensions import Self
 
 from ..datasets import TrainingData
-from .card import CAPTIONS, CardDetails, ModelFacts, write_card
+from .card import CardDetails, CardTemplate, ModelFacts, render
+from .classes import unsaved_arguments, validate_class
+from .contents import add_card, described, model_files
 from .download import ModelSource
-from .errors import ConfigError, NotFoundError, WeightsError
-from .layout import CARD, EXPORTS, FIGURES, FILES
 from .loading import build, load_checkpoint, load_model, load_weights, save_model
-from .publish import full_repo_id, prepare, push
+from .publish import full_repo_id, push
 
 
 class HubMixin(PyTorchModelHubMixin):
@@ -35,9 +32,43 @@ class HubMixin(PyTorchModelHubMixin):
 
     Attributes:
         training_record: the data set and treatment of pixels that the model was trained on; None if unknown.
+        card_template: what a class's keyword ``model_card_template=`` makes its models' cards of; None is our own.
+        unsaved_arguments: names of the constructor's arguments that config.json cannot hold; such a model is not saved.
     """
 
     training_record: TrainingData | None
+    card_template: CardTemplate | None = None
+    unsaved_arguments: Sequence[str] = ()
+
+    def __init_subclass__(
+        cls,
+        *,
+        model_card_template: str | None = None,
+        coders: Mapping[type, Any] | None = None,
+        tags: Sequence[str] = (),
+        **card_keywords: Any,
+    ) -> None:
+        """Take a class's keywords, those of the stock mixin.
+
+        Raises:
+            TypeError: `coders`, or a class that could not be loaded again.
+        """
+        if coders:
+            raise TypeError(
+                f"class {cls.__name__}: coders= is not supported, because config.json is the constructor call: "
+                "take plain JSON values in __init__ and convert them there"
+            )
+        super().__init_subclass__(tags=[*tags], **card_keywords)
+        if HubMixin not in cls.__bases__:
+            validate_class(cls, _roots())
+        if model_card_template is not None:
+            cls.card_template = CardTemplate(model_card_template)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Record the constructor's arguments, as the stock mixin does, and which of them it left out."""
+        model = super().__new__(cls, *args, **kwargs)
+        model.unsaved_arguments = unsaved_arguments(cls, args, kwargs, model.config)
+        return model
 
     def facts(self) -> ModelFacts:
         """What a model card says of the model itself."""
@@ -46,7 +77,7 @@ class HubMixin(PyTorchModelHubMixin):
     @property
     def config(self) -> dict[str, Any]:
         """The constructor call as plain JSON values: ``type(vae)(**vae.config)`` builds the same architecture."""
-        given: dict[str, Any] = self._hub_mixin_config  # type: ignore[assignment]
+        given: dict[str, Any] = self._hub_mixin_config or {}  # type: ignore[assignment]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @property
@@ -58,6 +89,16 @@ class HubMixin(PyTorchModelHubMixin):
         urls = {"repo_url": info.repo_url, "docs_url": info.docs_url, "paper_url": info.paper_url}
         return CardDetails(**{**kept, **urls, "tags": tuple(said.get("tags") or ())})
 
+    def generate_model_card(self, *, name: str | None = None, **model_card_kwargs: Any) -> ModelCard:
+        """The card of the model as it is, unmeasured; `save_pretrained` writes it where there is none yet.
+
+        Args:
+            name: the card's title; None is the name of the class.
+            model_card_kwargs: what the card says beside the model, by the names of `hfvae.hub.CardDetails`; a class
+                with a template of its own may take more.
+        """
+        return render(name or type(self).__name__, "user/name", described(self, model_card_kwargs), checksums={})
+
     def save_pretrained(  # type: ignore[override]
         self,
         save_directory: str | Path,
@@ -68,7 +109,7 @@ class HubMixin(PyTorchModelHubMixin):
         model_card_kwargs: dict[str, Any] | None = None,
         weights_dtype: torch.dtype | None = None,
         **push_options: Any,
-    ) -> str | None:
+    ) -> CommitInfo | None:
         """Write weights, config and, where there is none yet, a card into a folder, made if missing.
 
         Args:
@@ -81,7 +122,7 @@ class HubMixin(PyTorchModelHubMixin):
             weights_dtype: what the weights are stored in; None is what they are.
 
         Returns:
-            The repository's address after a push, else None.
+            The commit after a push, else None.
 
         Raises:
             TypeError: an unknown keyword, by name.
@@ -91,7 +132,9 @@ class HubMixin(PyTorchModelHubMixin):
             if name not in known:
                 raise TypeError(f"save_pretrained() got an unexpected keyword argument {name!r}")
         saved = self._with(config)
-        save_model(Path(save_directory), saved, described(saved, model_card_kwargs), weights_dtype)
+        described(saved, model_card_kwargs)  # refuses unknown names before anything is written
+        save_model(Path(save_directory), saved, weights_dtype)
+        add_card(Path(save_directory), saved, model_card_kwargs)
         if not push_to_hub:
             return None
         options = {"config": config, "model_card_kwargs": model_card_kwargs, **push_options}
@@ -101,7 +144,9 @@ class HubMixin(PyTorchModelHubMixin):
         """This model, or one with its weights and other constructor arguments."""
         if not config:
             return self
-        other = build(type(self), known_classes(), type(self).__name__, {**self.config, **config}, "config")
+        if not isinstance(config, Mapping):
+            raise TypeError(f"config must be a dict of constructor arguments, got {type(config).__name__}")
+        other = build(type(self), {**self.config, **config}, "config")
         load_weights(other, cast(torch.nn.Module, self).state_dict(), "config")
         other.training_record = self.training_record
         return other
@@ -123,7 +168,7 @@ class HubMixin(PyTorchModelHubMixin):
         folder: str | Path | None = None,
         revision: str | None = None,
         tag: str | None = None,
-    ) -> str:
+    ) -> CommitInfo:
         """Publish the model in one commit.
 
         Args:
@@ -142,7 +187,7 @@ class HubMixin(PyTorchModelHubMixin):
             tag: tag to put on the commit.
 
         Returns:
-            The repository's address, or that of the pull request.
+            The commit, a `huggingface_hub.CommitInfo`: as text its address, `pr_url` is that of the pull request.
 
         Raises:
             HubError: the folder is not fit to be published (nothing was sent), or the hub refused.
@@ -155,7 +200,7 @@ class HubMixin(PyTorchModelHubMixin):
         repo_id = full_repo_id(repo_id, token)
         options: dict[str, Any] = {"revision": revision or branch, "token": token}
         pushed, source = self._with(config), None if folder is None else Path(folder)
-        with model_files(pushed, repo_id, source, facts=described(pushed, model_card_kwargs), **options) as files:
+        with model_files(pushed, repo_id, source, model_card_kwargs=model_card_kwargs, **options) as files:
             sent = filter_repo_objects(files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
             options |= {"private": private, "tag": tag, "create_pr": create_pr, "delete_patterns": delete_patterns}
             return push({name: files[name] for name in sent}, repo_id, message=commit_message, **options)
@@ -198,7 +243,7 @@ class HubMixin(PyTorchModelHubMixin):
             force_download=force_download,
             local_files_only=local_files_only,
         )
-        return load_model(source, cls, known_classes(), overrides).to(device).eval()
+        return load_model(source, cls, _roots(), overrides).to(device).eval()
 
     @classmethod
     def load_from_checkpoint(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Self:
@@ -207,95 +252,9 @@ class HubMixin(PyTorchModelHubMixin):
         Raises:
             HubError: no such file, not a checkpoint of this project, or one of another class.
         """
-        return load_checkpoint(path, cls, known_classes()).to(device).eval()
+        return load_checkpoint(path, cls, _roots()).to(device).eval()
 
 
-def described(model: HubMixin, changes: Mapping[str, Any] | None) -> ModelFacts:
-    """What a card says of a model, with changes by the names of `CardDetails`.
-
-    Raises:
-        TypeError: an unknown name.
-    """
-    for name in changes or {}:
-        if name not in CardDetails._fields:
-            raise TypeError(f"model_card_kwargs has no {name!r}; it may have {', '.join(CardDetails._fields)}")
-    details, changed = model.card_details, dict(changes or {})
-    if "tags" in changed:
-        changed["tags"] = (*details.tags, *changed["tags"])
-    return model.facts()._replace(details=details._replace(**changed))
-
-
-def known_classes() -> dict[str, type[HubMixin]]:
-    """The model classes that a config may name: all below the one that derives from `HubMixin` directly."""
-    return {kind.__name__: kind for root in HubMixin.__subclasses__() for kind in _subclasses(root)}
-
-
-def _subclasses(cls: type[HubMixin]) -> list[type[HubMixin]]:
-    children: list[type[HubMixin]] = cls.__subclasses__()
-    return [kind for child in children for kind in (child, *_subclasses(child))]
-
-
-@contextmanager
-def model_files(
-    model: HubMixin,
-    repo_id: str,
-    folder: Path | None = None,
-    *,
-    facts: ModelFacts | None = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
-) -> Iterator[dict[str, Path]]:
-    """The files that a push of `model` to `repo_id` sends, checked; copies of those that a push changes are temporary.
-
-    Args:
-        model: the model.
-        repo_id: what the card will tell people to load.
-        folder: the evaluated folder of this very model; None sends what the repository holds of this very model, else
-            weights, config and a card without figures.
-        facts: what the card says of the model; None is `model.facts()`.
-        revision, token: of the repository.
-
-    Raises:
-        HubError: the folder holds another model, or is not fit to be published.
-    """
-    facts = facts or model.facts()
-    with tempfile.TemporaryDirectory() as scratch:
-        source = folder or Path(scratch) / repo_id.split("/")[-1]
-        if folder is None:
-            if not _fetch_same(model, repo_id, source, revision=revision, token=token):
-                save_model(source, model, facts)
-            elif not (source / CARD).exists():
-                write_card(source, facts)
-        else:
-            _require_same(model, folder)
-        yield prepare(source, repo_id, facts, Path(scratch), evaluated=folder is not None)
-
-
-def _fetch_same(model: Any, repo_id: str, folder: Path, **options: Any) -> bool:
-    """Whether a repository holds this very model; if so, copy its files into `folder`."""
-    try:
-        source = ModelSource(repo_id, **options)
-        if source.folder is not None or not _same(load_model(source, type(model), known_classes()), model):
-            return False
-    except (NotFoundError, ConfigError, WeightsError):
-        return False  # no repository, or none of this model
-    folder.mkdir()
-    for name in (*FILES, *EXPORTS, *(f"{FIGURES}/{caption}.png" for caption in CAPTIONS)):
-        with suppress(NotFoundError):
-            fetched, path = source.path(name, None), folder / name
-            path.parent.mkdir(exist_ok=True)
-            shutil.copyfile(fetched, path)
-    return True
-
-
-def _same(theirs: Any, ours: Any) -> bool:
-    """Whether two models have one config and the same weights."""
-    state = ours.state_dict()
-    same = all(torch.equal(state[name].cpu(), value) for name, value in theirs.state_dict().items())
-    return theirs.config == ours.config and same
-
-
-def _require_same(model: Any, folder: Path) -> None:
-    """Refuse a folder that holds another model than this one."""
-    if not _same(type(model).from_pretrained(folder), model):
-        raise WeightsError(f"{folder} holds another model than this one: save it there and evaluate it first")
+def _roots() -> list[type]:
+    """The classes below which all model classes are: those that derive from `HubMixin` directly."""
+    return [*HubMixin.__subclasses__()]

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 from huggingface_hub import (
     CommitInfo,
     CommitOperationAdd,
@@ -28,9 +27,23 @@ from huggingface_hub.utils import filter_repo_objects, validate_repo_id  # type:
 
 from ..version import command
 from .card import ModelFacts, validate_card, write_card
-from .download import ModelSource
+from .download import CLIENT, ModelSource
 from .errors import PushError
-from .layout import CARD, EXPORT_RECORD, EXPORTS, FIGURES, FILES, LATENTS, MEASURED, METRICS, ONNX, WEIGHTS, sha256
+from .layout import (
+    CARD,
+    EXPORT_RECORD,
+    EXPORTS,
+    FIGURES,
+    FILES,
+    LATENTS,
+    MEASURED,
+    METRICS,
+    ONNX,
+    WEIGHTS,
+    read_text,
+    sha256,
+)
+from .transfer import httpx
 
 Answer = TypeVar("Answer")
 _PAUSES = (1.0, 3.0)  # seconds between the attempts of a commit
@@ -59,7 +72,7 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
     if (folder / LATENTS).is_file():
         source.latents()  # codes of other weights are refused
     try:
-        validate_card((folder / CARD).read_text(encoding="utf-8"))
+        validate_card(read_text(folder / CARD))
     except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
         raise PushError(f"{folder / CARD}: {error}. Correct it, or delete it and evaluate the model again") from error
     if evaluated:
@@ -84,7 +97,7 @@ def full_repo_id(repo_id: str, token: str | bool | None = None) -> str:
         raise PushError(f"{repo_id!r} is no repository name like user/name: {error}. Nothing was sent") from error
     if "/" in repo_id:
         return repo_id
-    user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token).whoami())
+    user = _call_api(repo_id, "nothing was sent", lambda: HfApi(token=token, **CLIENT).whoami())
     return f"{user['name']}/{repo_id}"
 
 
@@ -112,7 +125,7 @@ def check_push(
         PushError: an existing repository of another visibility or with this tag, a new one in a namespace that is not
             the user's, or no token.
     """
-    api = HfApi(token=token)
+    api = HfApi(token=token, **CLIENT)
     found = _call_api(repo_id, "nothing was sent", lambda: _existing(api, repo_id, repo_type))
     if found is None:
         user = _call_api(repo_id, "nothing was sent", api.whoami)
@@ -149,7 +162,7 @@ def push(
     create_pr: bool = False,
     delete_patterns: str | list[str] | None = None,
     variables: Mapping[str, str] | None = None,
-) -> str:
+) -> CommitInfo:
     """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
 
     What was measured on, or exported from, other weights than those of `files` is deleted from a model's repository in
@@ -168,12 +181,12 @@ def push(
         variables: environment variables of a Space.
 
     Returns:
-        The address of the repository at that revision, or of the pull request.
+        The commit, or the present one if nothing had to change; `pr_url` is the pull request's address.
 
     Raises:
         PushError: bad names, no token, no right to write, an answer that never came.
     """
-    repo_id, api = full_repo_id(repo_id, token), HfApi(token=token)
+    repo_id, api = full_repo_id(repo_id, token), HfApi(token=token, **CLIENT)
     exists = check_push(repo_id, repo_type=repo_type, private=private, tag=tag, token=token)
     so_far = "nothing was sent"
     if not exists:
@@ -199,8 +212,7 @@ def push(
     if tag is not None:
         state = f"the files have arrived as commit {commit.oid}, without the tag"
         _call_api(repo_id, state, partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type))
-    url = f"{constants.ENDPOINT}/{'spaces/' if repo_type == 'space' else ''}{repo_id}"
-    return commit.pr_url or (url if revision is None and tag is None else f"{url}/tree/{tag or revision}")
+    return commit
 
 
 def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
@@ -238,7 +250,7 @@ def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
             reason = "this token may not write there: check the name, and that the token has write access"
         else:
             reason = f"the hub answered {status}: {error.server_message or 'try again later'}"
-    except (httpx2.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:
         reason = f"{constants.ENDPOINT} cannot be reached or broke off ({type(error).__name__}: {error})"
     except json.JSONDecodeError as error:
         reason = f"{constants.ENDPOINT} gave an answer that is not the hub's ({error}); check HF_ENDPOINT"
@@ -250,7 +262,7 @@ def _retry(commit: Callable[[], Answer]) -> Answer:
     for pause in _PAUSES:
         try:
             return commit()
-        except httpx2.TransportError:
+        except httpx.TransportError:
             time.sleep(pause)
         except HfHubHTTPError as error:
             if error.response.status_code < 500:
@@ -265,7 +277,7 @@ def _require_measured(path: Path, command: str) -> None:
     if not path.is_file():
         raise PushError(f"{folder} has no {path.relative_to(folder)}, without which nobody can trust it: run {command}")
     try:
-        measured = json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
+        measured = json.loads(read_text(path))["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise PushError(f"{path} is not what {command} writes ({error!r}): run it again") from error
     if measured != sha256(folder / WEIGHTS):
