@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shlex
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,22 +25,29 @@ import torch
 from filelock import FileLock, Timeout
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar, Timer, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from .. import evaluation, hub
+from .. import hub
 from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
-from ..models import VAE
-from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
+from ..training import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    Diverged,
+    LastCheckpoint,
+    LogImages,
+    TimeEstimate,
+    VAETraining,
+    outcome,
+)
 from ..training.hardware import multiplies_bfloat16
 from . import REPOSITORY, import_extensions
+from .result import export, say_what_is_there, say_why_there_is_none, training_record
 
-EMBEDDED = 1500
-"""Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds more."""
 PROGRESS_EVERY = 20
 """Steps between updates of the progress bar; Lightning's own default takes a tenth of a dense model's time."""
 MAX_DEVICES = 1024
@@ -87,7 +93,6 @@ class FitCLI(LightningCLI):
             raise ValueError(f"--trainer.devices must be at most {MAX_DEVICES}, got {devices}")
         if settings.precision is None:
             settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
-        settings.check_val_every_n_epoch = validation_interval(settings.check_val_every_n_epoch, settings.max_epochs)
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
@@ -96,24 +101,36 @@ class FitCLI(LightningCLI):
             settings.logger = TensorBoardLogger(
                 self.root, name="logs", version="", purge_step=done, default_hp_metric=False
             )
-        self.checkpoints = ModelCheckpoint(
-            folder,
-            filename="best",
-            monitor="val/bound",
-            mode="max",
-            save_last=True,
-            every_n_epochs=settings.check_val_every_n_epoch,
-            save_on_train_epoch_end=True,  # one within validation resumes rightly only if that is due again
-            enable_version_counter=False,
-        )
-        self.timer = Timer()  # its state, kept in checkpoints, counts the time before a resumption too
-        own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), LogImages()]
         callbacks, plugins = as_list(settings.callbacks), as_list(settings.plugins)
+        self.best = BestCheckpoint(folder)
+        own: list[Callback] = [self.best, LastCheckpoint(folder, settings.check_val_every_n_epoch or 1)]
+        own += [LogImages(), TimeEstimate()]
+        self.timer = self.find_timer(callbacks)
+        if self.timer not in callbacks:
+            own.append(self.timer)
         if settings.enable_progress_bar is not False and not any(isinstance(it, ProgressBar) for it in callbacks):
             own.append(TQDMProgressBar(refresh_rate=PROGRESS_EVERY))
         return super().instantiate_trainer(
             callbacks=[*own, *callbacks], plugins=[*plugins, AtomicCheckpointIO()], **kwargs
         )
+
+    def find_timer(self, callbacks: list[Callback]) -> Timer:
+        """The callback that counts the time and ends the training after ``--trainer.max_time``.
+
+        Its state, kept in checkpoints, counts the time before a resumption too. Lightning ignores ``max_time`` beside
+        any Timer, so this one takes its duration.
+
+        Raises:
+            ValueError: a time limit and a Timer were given.
+        """
+        settings = self.config_init.trainer
+        limit, settings.max_time = settings.max_time, None
+        given = next((callback for callback in callbacks if isinstance(callback, Timer)), None)
+        if given is not None and limit is not None:
+            raise ValueError("--trainer.max_time and the callback Timer are two time limits: give one of them")
+        if limit is not None and settings.max_epochs is None:
+            settings.max_epochs = -1  # as the trainer does when it has the time limit
+        return given or Timer(duration=limit)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -126,13 +143,6 @@ class SaveConfig(SaveConfigCallback):
             path = Path(trainer.default_root_dir) / self.config_filename
             path.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
-
-
-def validation_interval(asked: int | None, epochs: int | None) -> int | None:
-    """The largest number of epochs up to `asked` that divides a run's, so that the last one is validated."""
-    if asked is None or asked < 1 or epochs is None or epochs < 1:
-        return asked  # validation by steps, what Lightning refuses, and a run whose length is in steps
-    return next(interval for interval in range(min(asked, epochs), 0, -1) if epochs % interval == 0)
 
 
 def as_list(given: Any) -> list[Any]:
@@ -163,17 +173,6 @@ def require_same_model(cli: FitCLI) -> None:
             f"{type(vae).__name__} with {vae.config}: give the settings it was begun with, or leave --ckpt_path out to "
             "begin anew"
         )
-
-
-def code_commit() -> str | None:
-    """The commit of this code, with "-dirty" if files differ from it; None outside a git repository."""
-    if not (REPOSITORY / "pyproject.toml").is_file():  # an installed package, perhaps inside somebody else's repository
-        return None
-    git = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
-        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def with_recipes_first(arguments: Sequence[str]) -> list[str]:
@@ -235,14 +234,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         with only_run_in(cli.root):
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
-            if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-                export(cli, shlex.join(["python", "train/fit.py", *asked]))
+            leave_model(cli, shlex.join(["python", "train/fit.py", *asked]))
     except SIGTERMException:  # a scheduler's; Lightning would end with success
         sys.exit(128 + signal.SIGTERM)
     except (Diverged, MisconfigurationException, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once that is mended, go on with --ckpt_path last")
+
+
+def leave_model(cli: FitCLI, command: str) -> None:
+    """Export the model that a run ended with, and say what there is, or why there is none."""
+    trainer, data, folder = cli.trainer, cli.datamodule, cli.root / "pretrained"
+    result = outcome(trainer, cli.model, data, cli.best)
+    if not trainer.is_global_zero:
+        return
+    if result is None:
+        say_why_there_is_none(trainer)
+        return
+    recipe, minutes = Path(str(cli.config.config[0])), cli.timer.time_elapsed() / 60
+    record = training_record(result, trainer, data, command=command, recipe=recipe, minutes=minutes)
+    export(result, folder, data, record, getattr(torch, cli.config.weights_dtype))
+    say_what_is_there(result, folder, trainer)
 
 
 def measure(cli: FitCLI, stage: str, checkpoint: Path | None) -> None:
@@ -279,44 +292,3 @@ def only_run_in(root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@rank_zero_only
-def export(cli: FitCLI, command: str) -> None:
-    """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
-    folder = cli.root / "pretrained"
-    vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
-    vae.save_pretrained(folder, weights_dtype=getattr(torch, cli.config.weights_dtype))
-    vae = VAE.from_pretrained(folder)
-    cli.datamodule.setup("test")
-    encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())
-    elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
-    places = evaluation.neighbour_embedding(encoded.codes, most=EMBEDDED)
-    hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo, places))
-    training = {
-        "command": command,
-        "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
-        "images": len(cli.datamodule.train_set),
-        "epochs": cli.trainer.current_epoch,
-        "minutes": round(cli.timer.time_elapsed() / 60, 1),
-        "device": device_name(cli.trainer.strategy.root_device),
-        "precision": cli.trainer.precision,
-        "commit": code_commit(),
-    }
-    hub.write_json(folder / hub.TRAINING, training)
-    hub.write_card(folder, vae.facts())
-    tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in cli.trainer.loggers)
-    print(
-        f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
-        f"  python app.py --model {folder}\n"
-        f"  python train/evaluate.py --model {folder}"
-        + (f"\n  tensorboard --logdir {cli.root / 'logs'}" if tensorboard else "")
-    )
-
-
-def device_name(device: torch.device) -> str:
-    """What a card calls the device of a training."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"
