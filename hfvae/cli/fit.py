@@ -28,6 +28,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar, Timer, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -52,6 +53,8 @@ PROGRESS_EVERY = 20
 """Steps between updates of the progress bar; Lightning's own default takes a tenth of a dense model's time."""
 MAX_DEVICES = 1024
 """Of one machine; Lightning makes a list of as many as it is asked for before it looks for them."""
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "32", "bf16", "16", "64")
+"""Settings of the trainer that keep weights in float32 or float64; the last four are other names of the first four."""
 LOCK = ".lock"
 DEFAULT_RECIPE = "mnist_dense"
 RECIPES = (REPOSITORY / "configs", Path(__file__).resolve().parent.parent / "recipes")
@@ -91,8 +94,12 @@ class FitCLI(LightningCLI):
         devices = str(settings.devices)  # a number may come as text
         if devices.isdecimal() and int(devices) > MAX_DEVICES:
             raise ValueError(f"--trainer.devices must be at most {MAX_DEVICES}, got {devices}")
-        if settings.precision is None:
-            settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
+        if settings.enable_checkpointing is False or settings.barebones:
+            raise ValueError(
+                "fit exports its model from a checkpoint: leave out --trainer.enable_checkpointing false and "
+                "--trainer.barebones; --trainer.fast_dev_run true tries the code without writing anything"
+            )
+        settings.precision = usable_precision(settings.precision)
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
@@ -103,34 +110,18 @@ class FitCLI(LightningCLI):
             )
         callbacks, plugins = as_list(settings.callbacks), as_list(settings.plugins)
         self.best = BestCheckpoint(folder)
+        # its state, kept in checkpoints, counts the time before a resumption too
+        self.timer = Timer(duration=settings.max_time)
+        if settings.max_time is not None and settings.max_epochs is None:
+            settings.max_epochs = -1
+        settings.max_time = None  # the trainer ignores it beside a Timer
         own: list[Callback] = [self.best, LastCheckpoint(folder, settings.check_val_every_n_epoch or 1)]
-        own += [LogImages(), TimeEstimate()]
-        self.timer = self.find_timer(callbacks)
-        if self.timer not in callbacks:
-            own.append(self.timer)
+        own += [self.timer, LogImages(), TimeEstimate()]
         if settings.enable_progress_bar is not False and not any(isinstance(it, ProgressBar) for it in callbacks):
             own.append(TQDMProgressBar(refresh_rate=PROGRESS_EVERY))
-        return super().instantiate_trainer(
-            callbacks=[*own, *callbacks], plugins=[*plugins, AtomicCheckpointIO()], **kwargs
-        )
-
-    def find_timer(self, callbacks: list[Callback]) -> Timer:
-        """The callback that counts the time and ends the training after ``--trainer.max_time``.
-
-        Its state, kept in checkpoints, counts the time before a resumption too. Lightning ignores ``max_time`` beside
-        any Timer, so this one takes its duration.
-
-        Raises:
-            ValueError: a time limit and a Timer were given.
-        """
-        settings = self.config_init.trainer
-        limit, settings.max_time = settings.max_time, None
-        given = next((callback for callback in callbacks if isinstance(callback, Timer)), None)
-        if given is not None and limit is not None:
-            raise ValueError("--trainer.max_time and the callback Timer are two time limits: give one of them")
-        if limit is not None and settings.max_epochs is None:
-            settings.max_epochs = -1  # as the trainer does when it has the time limit
-        return given or Timer(duration=limit)
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        return super().instantiate_trainer(callbacks=[*own, *callbacks], plugins=plugins, **kwargs)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -143,6 +134,22 @@ class SaveConfig(SaveConfigCallback):
             path = Path(trainer.default_root_dir) / self.config_filename
             path.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+
+
+def usable_precision(asked: str | int | None) -> str | int:
+    """The trainer's precision; None takes the fastest that trains well here.
+
+    Raises:
+        ValueError: weights would be kept in half precision.
+    """
+    if asked is None:
+        return "bf16-mixed" if multiplies_bfloat16() else "32-true"
+    if str(asked) not in PRECISIONS:
+        raise ValueError(
+            f"--trainer.precision must be one of {', '.join(PRECISIONS)}, got {asked}: weights in half precision would "
+            "lose the small updates of a training"
+        )
+    return asked
 
 
 def as_list(given: Any) -> list[Any]:
@@ -225,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         require_same_model(cli)
         cli.datamodule.prepare_data()
-    except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
+    except (FileNotFoundError, ImportError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
         sys.exit(str(error))
     try:
         resumed = cli.resumed.path if cli.resumed else None
@@ -239,6 +246,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(128 + signal.SIGTERM)
     except (Diverged, MisconfigurationException, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
+    except ValueError as error:
+        if cli.timer.start_time() is not None:
+            raise
+        sys.exit(str(error).strip())  # a setting that the trainer, or a checkpoint to resume, does not fit
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once that is mended, go on with --ckpt_path last")
 

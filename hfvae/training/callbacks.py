@@ -20,6 +20,7 @@ from ..data import MNISTDataModule
 from ..evaluation import encode_dataset
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
+from ..precision import HALF
 
 _EVERY_STEP_UNTIL = 100
 
@@ -114,6 +115,19 @@ class AverageWeights(WeightAveraging):
         super().__init__(use_buffers=False, multi_avg_fn=self._average)
         self._validating = False
 
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Lightning's hook.
+
+        Raises:
+            MisconfigurationException: weights in half precision, in which an average's small updates are rounded away.
+        """
+        trainer.precision_plugin.convert_module(pl_module)  # or the average would be of another dtype than the weights
+        if any(weight.dtype in HALF for weight in pl_module.parameters()):
+            raise MisconfigurationException(
+                "AverageWeights needs weights in float32 or float64: set --trainer.precision bf16-mixed or 32-true"
+            )
+        super().setup(trainer, pl_module, stage)
+
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and (step_idx < _EVERY_STEP_UNTIL or step_idx % self.every_n_steps == 0)
 
@@ -137,9 +151,7 @@ class AverageWeights(WeightAveraging):
         later = max(0, int(updates) - _EVERY_STEP_UNTIL)  # updates that are not of every step
         step, covered = int(updates) + (self.every_n_steps - 1) * later, self.every_n_steps if later else 1
         decay = min(self.decay, (1 + step) / (10 + step)) ** covered
-        # in true half or double precision the average stays float32: Lightning copies the model before it converts it
-        same = [value.to(average.dtype) for value, average in zip(current, averaged, strict=True)]
-        torch._foreach_lerp_(list(averaged), same, 1 - decay)
+        torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
 
 class EndUnrotated(Callback):

@@ -152,7 +152,7 @@ class Outcome(NamedTuple):
     path: Path
     """Their checkpoint."""
     bound: float | None
-    """Their validation bound in nats, the best of the run; None: they are the last weights, and nothing was validated."""
+    """Their validation bound in nats, the best of the run; None: the last weights, without validation."""
 
 
 def outcome(

@@ -198,7 +198,7 @@ class VAETraining(lightning.LightningModule):
             outcome = self._replay(x) if replays else self._objective(x, self.rate_weight)
         self._steps_run += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
+        if every and (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
             self._log_means("train", {name: value for name, value in outcome.items() if name not in ("loss", "norm")})
         return outcome["loss"]
 
