@@ -165,12 +165,12 @@ def read_loader(vae: VAE, loader: Iterable[Any]) -> Iterator[tuple[Tensor, Tenso
     """The batches of a loader as `read_batch` reads them; each pass has the same noise.
 
     Yields:
-        Images on the model's device, and targets on the CPU.
+        Images on the model's device and in its precision, and targets on the CPU.
     """
     generator = torch.Generator().manual_seed(0)
     for batch in loader:
         x, targets = read_batch(vae, batch, generator)
-        yield x.to(vae.device), None if targets is None else targets.cpu()
+        yield x.to(vae.device, vae.density_dtype), None if targets is None else targets.cpu()
 
 
 def require_targets(targets: Tensor | None) -> Tensor:

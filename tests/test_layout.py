@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "inference": {"datasets", "images", "models", "sampling"},
     "evaluation": {"inference", "models", "sampling"},
     "export": {"inference", "models", "version"},
-    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "sampling", "tensors"},
+    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "precision", "sampling", "tensors"},
     "demo": {
         *(
             "allocator",

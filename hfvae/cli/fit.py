@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shlex
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,27 +25,37 @@ import torch
 from filelock import FileLock, Timeout
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar, Timer, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from .. import evaluation, hub
+from .. import hub
 from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
-from ..models import VAE
-from ..training import AtomicCheckpointIO, Diverged, LogImages, SaveOnInterrupt, VAETraining
+from ..training import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    Diverged,
+    LastCheckpoint,
+    LogImages,
+    TimeEstimate,
+    VAETraining,
+    outcome,
+)
 from ..training.hardware import multiplies_bfloat16
 from ..version import CLONE, PACKAGE, command
 from . import import_extensions
+from .result import export, say_what_is_there, say_why_there_is_none, training_record
 
-EMBEDDED = 1500
-"""Codes of the test set that the map's t-SNE embeds, so that a short run ends soon; evaluate embeds more."""
 PROGRESS_EVERY = 20
 """Steps between updates of the progress bar; Lightning's own default takes a tenth of a dense model's time."""
 MAX_DEVICES = 1024
 """Of one machine; Lightning makes a list of as many as it is asked for before it looks for them."""
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "32", "bf16", "16", "64")
+"""Settings of the trainer that keep weights in float32 or float64; the last four are other names of the first four."""
 LOCK = ".lock"
 DEFAULT_RECIPE = "mnist_dense"
 RECIPES = PACKAGE / "recipes" if CLONE is None else CLONE / "configs"
@@ -86,9 +95,12 @@ class FitCLI(LightningCLI):
         devices = str(settings.devices)  # a number may come as text
         if devices.isdecimal() and int(devices) > MAX_DEVICES:
             raise ValueError(f"--trainer.devices must be at most {MAX_DEVICES}, got {devices}")
-        if settings.precision is None:
-            settings.precision = "bf16-mixed" if multiplies_bfloat16() else "32-true"
-        settings.check_val_every_n_epoch = validation_interval(settings.check_val_every_n_epoch, settings.max_epochs)
+        if settings.enable_checkpointing is False or settings.barebones:
+            raise ValueError(
+                "fit exports its model from a checkpoint: leave out --trainer.enable_checkpointing false and "
+                "--trainer.barebones; --trainer.fast_dev_run true tries the code without writing anything"
+            )
+        settings.precision = usable_precision(settings.precision)
         folder = self.root / "checkpoints"
         self.resumed = checkpoint_to_resume(self.config.ckpt_path, folder / "last.ckpt")
         if settings.logger is None:
@@ -97,24 +109,20 @@ class FitCLI(LightningCLI):
             settings.logger = TensorBoardLogger(
                 self.root, name="logs", version="", purge_step=done, default_hp_metric=False
             )
-        self.checkpoints = ModelCheckpoint(
-            folder,
-            filename="best",
-            monitor="val/bound",
-            mode="max",
-            save_last=True,
-            every_n_epochs=settings.check_val_every_n_epoch,
-            save_on_train_epoch_end=True,  # one within validation resumes rightly only if that is due again
-            enable_version_counter=False,
-        )
-        self.timer = Timer()  # its state, kept in checkpoints, counts the time before a resumption too
-        own = [self.checkpoints, self.timer, SaveOnInterrupt(folder), LogImages()]
         callbacks, plugins = as_list(settings.callbacks), as_list(settings.plugins)
+        self.best = BestCheckpoint(folder)
+        # its state, kept in checkpoints, counts the time before a resumption too
+        self.timer = Timer(duration=settings.max_time)
+        if settings.max_time is not None and settings.max_epochs is None:
+            settings.max_epochs = -1
+        settings.max_time = None  # the trainer ignores it beside a Timer
+        own: list[Callback] = [self.best, LastCheckpoint(folder, settings.check_val_every_n_epoch or 1)]
+        own += [self.timer, LogImages(), TimeEstimate()]
         if settings.enable_progress_bar is not False and not any(isinstance(it, ProgressBar) for it in callbacks):
             own.append(TQDMProgressBar(refresh_rate=PROGRESS_EVERY))
-        return super().instantiate_trainer(
-            callbacks=[*own, *callbacks], plugins=[*plugins, AtomicCheckpointIO()], **kwargs
-        )
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        return super().instantiate_trainer(callbacks=[*own, *callbacks], plugins=plugins, **kwargs)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -129,11 +137,20 @@ class SaveConfig(SaveConfigCallback):
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
 
 
-def validation_interval(asked: int | None, epochs: int | None) -> int | None:
-    """The largest number of epochs up to `asked` that divides a run's, so that the last one is validated."""
-    if asked is None or asked < 1 or epochs is None or epochs < 1:
-        return asked  # validation by steps, what Lightning refuses, and a run whose length is in steps
-    return next(interval for interval in range(min(asked, epochs), 0, -1) if epochs % interval == 0)
+def usable_precision(asked: str | int | None) -> str | int:
+    """The trainer's precision; None takes the fastest that trains well here.
+
+    Raises:
+        ValueError: weights would be kept in half precision.
+    """
+    if asked is None:
+        return "bf16-mixed" if multiplies_bfloat16() else "32-true"
+    if str(asked) not in PRECISIONS:
+        raise ValueError(
+            f"--trainer.precision must be one of {', '.join(PRECISIONS)}, got {asked}: weights in half precision would "
+            "lose the small updates of a training"
+        )
+    return asked
 
 
 def as_list(given: Any) -> list[Any]:
@@ -164,17 +181,6 @@ def require_same_model(cli: FitCLI) -> None:
             f"{type(vae).__name__} with {vae.config}: give the settings it was begun with, or leave --ckpt_path out to "
             "begin anew"
         )
-
-
-def code_commit() -> str | None:
-    """The commit of this code, with "-dirty" if files differ from it; None outside a git repository."""
-    if CLONE is None:  # perhaps inside somebody else's repository
-        return None
-    git = ["git", "-C", str(CLONE), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    try:
-        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def with_recipes_first(arguments: Sequence[str]) -> list[str]:
@@ -222,11 +228,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed_everything_default=0,
             save_config_callback=SaveConfig if stage == "fit" else None,
             save_config_kwargs={"overwrite": True},
+            parser_kwargs={"prog": command("fit")},
             trainer_defaults={"max_epochs": 50, "num_sanity_val_steps": 0, "log_every_n_steps": 50},
         )
         require_same_model(cli)
         cli.datamodule.prepare_data()
-    except (FileNotFoundError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
+    except (FileNotFoundError, ImportError, TypeError, ValueError, MisconfigurationException, hub.HubError) as error:
         sys.exit(str(error))
     try:
         resumed = cli.resumed.path if cli.resumed else None
@@ -235,14 +242,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         with only_run_in(cli.root):
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=resumed, weights_only=True)
-            if cli.checkpoints.best_model_path:  # none after --trainer.fast_dev_run
-                export(cli, f"{command('fit')} {shlex.join(asked)}".strip())
+            leave_model(cli, f"{command('fit')} {shlex.join(asked)}".strip())
     except SIGTERMException:  # a scheduler's; Lightning would end with success
         sys.exit(128 + signal.SIGTERM)
     except (Diverged, MisconfigurationException, hub.HubError) as error:
         sys.exit(f"Stopped: {error}")
+    except ValueError as error:
+        if cli.timer.start_time() is not None:
+            raise
+        sys.exit(str(error).strip())  # a setting that the trainer, or a checkpoint to resume, does not fit
     except OSError as error:  # a full disk, a folder that is read-only
         sys.exit(f"Stopped: {error}. What is in {cli.root} is whole; once that is mended, go on with --ckpt_path last")
+
+
+def leave_model(cli: FitCLI, called: str) -> None:
+    """Export the model that a run ended with, and say what there is, or why there is none."""
+    trainer, data, folder = cli.trainer, cli.datamodule, cli.root / "pretrained"
+    result = outcome(trainer, cli.model, data, cli.best)
+    if not trainer.is_global_zero:
+        return
+    if result is None:
+        say_why_there_is_none(trainer)
+        return
+    recipe, minutes = Path(str(cli.config.config[0])), cli.timer.time_elapsed() / 60
+    record = training_record(result, trainer, data, called=called, recipe=recipe, minutes=minutes)
+    export(result, folder, data, record, getattr(torch, cli.config.weights_dtype))
+    say_what_is_there(result, folder, trainer)
 
 
 def measure(cli: FitCLI, stage: str, checkpoint: Path | None) -> None:
@@ -279,44 +304,3 @@ def only_run_in(root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@rank_zero_only
-def export(cli: FitCLI, called: str) -> None:
-    """Write the best checkpoint's model, with the test set's latent codes, as a hub folder, and say what comes next."""
-    folder = cli.root / "pretrained"
-    vae = VAE.load_from_checkpoint(cli.checkpoints.best_model_path)
-    vae.save_pretrained(folder, weights_dtype=getattr(torch, cli.config.weights_dtype))
-    vae = VAE.from_pretrained(folder)
-    cli.datamodule.setup("test")
-    encoded = evaluation.encode_dataset(vae, cli.datamodule.test_dataloader())
-    elbo = evaluation.image_bounds(vae, cli.datamodule.test_dataloader()).elbo
-    places = evaluation.neighbour_embedding(encoded.codes, most=EMBEDDED)
-    hub.write_latents(folder, hub.Latents(encoded.codes, encoded.labels, elbo, places))
-    training = {
-        "command": called,
-        "recipe": Path(str(cli.config.config[0])).read_text(encoding="utf-8").strip(),
-        "images": len(cli.datamodule.train_set),
-        "epochs": cli.trainer.current_epoch,
-        "minutes": round(cli.timer.time_elapsed() / 60, 1),
-        "device": device_name(cli.trainer.strategy.root_device),
-        "precision": cli.trainer.precision,
-        "commit": code_commit(),
-    }
-    hub.write_json(folder / hub.TRAINING, training)
-    hub.write_card(folder, vae.facts())
-    tensorboard = any(isinstance(logger, TensorBoardLogger) for logger in cli.trainer.loggers)
-    print(
-        f"\nThe best model (validation bound {cli.checkpoints.best_model_score:.2f} nats) is in {folder}. Next:\n"
-        f"  {command('app')} --model {folder}\n"
-        f"  {command('evaluate')} --model {folder}"
-        + (f"\n  tensorboard --logdir {cli.root / 'logs'}" if tensorboard else "")
-    )
-
-
-def device_name(device: torch.device) -> str:
-    """What a card calls the device of a training."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"

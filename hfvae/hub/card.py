@@ -166,7 +166,8 @@ def render(
     tags = [*(theirs.get("tags") or []), *(ours.tags or [])]
     merged = {**ours.to_dict(), **theirs, "tags": list(dict.fromkeys(tags))}
     if evaluation is not None:
-        merged["model-index"] = ours.to_dict()["model-index"]
+        [measured] = ours.to_dict()["model-index"]
+        merged["model-index"] = [{**measured, "name": card.data.model_name or name}]
     card.data = ModelCardData(ignore_metadata_errors=True, **merged)
     return card
 

@@ -33,6 +33,8 @@ class Checkpoint(NamedTuple):
     """Optimizer steps done."""
     epoch: int
     """The epoch that it was saved in."""
+    callbacks: dict[str, dict[str, Any]]
+    """The states of Lightning's callbacks."""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -62,7 +64,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         step, epoch = _progress(content)
         if not all(value.isfinite().all() for value in weights.values()):
             raise ValueError("its weights hold NaN or infinity")
-        return Checkpoint(path, described["model_class"], arguments, data, weights, step, epoch)
+        callbacks = {name: dict(state) for name, state in content.get("callbacks", {}).items()}
+        return Checkpoint(path, described["model_class"], arguments, data, weights, step, epoch, callbacks)
     except Exception as error:  # torch.load raises anything for truncated, foreign and hostile files
         best = path.with_name("best.ckpt")
         way_back = f". The best model so far is in {best}" if best.is_file() and best != path else ""
@@ -87,12 +90,14 @@ def _progress(content: Mapping[str, Any]) -> tuple[int, int]:
     """The steps and epochs done, and that there is what a training needs to go on.
 
     Raises:
-        ValueError: counts that cannot be, or no state of optimizer, schedule or loop.
+        ValueError: counts that cannot be, or no state of optimizer or loop. There may be no learning rate schedule.
     """
     step, epoch = content["global_step"], content["epoch"]
     if type(step) is not int or type(epoch) is not int or not 0 <= epoch <= max(step, 1) or step < 0:
         raise ValueError(f"it counts {step!r} steps and {epoch!r} epochs")
-    for part in ("optimizer_states", "lr_schedulers", "loops"):
+    for part in ("optimizer_states", "loops"):
         if not content[part]:
             raise ValueError(f"its {part} are empty")
+    if not isinstance(content["lr_schedulers"], list):
+        raise ValueError("its lr_schedulers are not a list")
     return step, epoch

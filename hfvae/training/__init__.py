@@ -1,17 +1,23 @@
-"""Training with Lightning: the module, its objectives and optimizers, callbacks, a logger."""
+"""Training with Lightning: the module, its objectives and optimizers, callbacks, checkpoints, a logger."""
 
-from .callbacks import AtomicCheckpointIO, AverageWeights, EndUnrotated, LogImages, SaveOnInterrupt
+from .callbacks import AverageWeights, EndUnrotated, LogImages
+from .checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, Outcome, outcome
 from .divergence import Diverged
+from .duration import TimeEstimate
 from .module import VAETraining
 from .trackio import TrackioLogger
 
 __all__ = [
     "AtomicCheckpointIO",
     "AverageWeights",
+    "BestCheckpoint",
     "Diverged",
     "EndUnrotated",
+    "LastCheckpoint",
     "LogImages",
-    "SaveOnInterrupt",
+    "Outcome",
+    "TimeEstimate",
     "TrackioLogger",
     "VAETraining",
+    "outcome",
 ]

@@ -1,8 +1,7 @@
-"""Lightning callbacks and plugins: images in the logs, atomic checkpoints, a checkpoint on Ctrl-C."""
+"""Lightning callbacks: images in the logs, averaged weights, a last phase without augmentation."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
@@ -13,17 +12,15 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import hub, plots
+from .. import plots
 from ..data import MNISTDataModule
 from ..evaluation import encode_dataset
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
+from ..precision import HALF
 
 _EVERY_STEP_UNTIL = 100
 
@@ -93,31 +90,6 @@ def _mlflow(logger: MLFlowLogger, name: str, figure: Figure, step: int) -> None:
     logger.experiment.log_figure(logger.run_id, figure, f"figures/{name}-{step}.png")
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Replaces checkpoints atomically; Lightning's own way is not atomic where /tmp is on another disk."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()  # torch's own writer does not say that a disk is full
-        torch.save(checkpoint, content)
-        hub.atomic_write(Path(path), lambda temporary: temporary.write_bytes(content.getbuffer()))
-
-
-class SaveOnInterrupt(Callback):
-    """Ctrl-C and SIGTERM leave ``last.ckpt`` in `folder`, where ``--ckpt_path last`` finds it."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / "last.ckpt"
-
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException)
-        if stopped and trainer.global_step > 0 and not trainer.sanity_checking:
-            trainer.save_checkpoint(self.path)
-            rank_zero_info(f"Saved {self.path}. Go on with the same command and --ckpt_path last")
-
-
 class AverageWeights(WeightAveraging):
     """Exponential moving average of the weights, which validation and checkpoints take (Polyak & Juditsky 1992).
 
@@ -141,9 +113,38 @@ class AverageWeights(WeightAveraging):
         self.decay = decay
         self.every_n_steps = every_n_steps
         super().__init__(use_buffers=False, multi_avg_fn=self._average)
+        self._validating = False
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Lightning's hook.
+
+        Raises:
+            MisconfigurationException: weights in half precision, in which an average's small updates are rounded away.
+        """
+        trainer.precision_plugin.convert_module(pl_module)  # or the average would be of another dtype than the weights
+        if any(weight.dtype in HALF for weight in pl_module.parameters()):
+            raise MisconfigurationException(
+                "AverageWeights needs weights in float32 or float64: set --trainer.precision bf16-mixed or 32-true"
+            )
+        super().setup(trainer, pl_module, stage)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and (step_idx < _EVERY_STEP_UNTIL or step_idx % self.every_n_steps == 0)
+
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        super().on_validation_epoch_start(trainer, pl_module)
+        self._validating = True
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        super().on_validation_epoch_end(trainer, pl_module)
+        self._validating = False
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the average out of the model after Ctrl-C within a validation, before a checkpoint is saved."""
+        if self._validating:
+            self.on_validation_epoch_end(trainer, pl_module)
 
     @torch.no_grad()
     def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
@@ -26,7 +25,8 @@ from .divergence import GradientWatch
 from .graphs import CapturedStep, make_capturable, make_portable
 from .hardware import can_compile
 from .objectives import importance_weighted_bound
-from .optimizers import OPTIMIZERS, warmup_and_cosine
+from .optimizers import OPTIMIZERS
+from .schedule import progress, warmup_and_cosine
 
 CAPTURE_FROM = 3
 """Steps of a run on a GPU before one is captured: the first ones choose algorithms and make the optimizer's state."""
@@ -198,7 +198,7 @@ class VAETraining(lightning.LightningModule):
             outcome = self._replay(x) if replays else self._objective(x, self.rate_weight)
         self._steps_run += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
+        if every and (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
             self._log_means("train", {name: value for name, value in outcome.items() if name not in ("loss", "norm")})
         return outcome["loss"]
 
@@ -256,15 +256,19 @@ class VAETraining(lightning.LightningModule):
         x, _ = read_batch(self.vae, batch, torch.Generator().manual_seed(batch_idx))
         return self.vae.posterior.code(self.vae.encode(x))
 
-    def _log_bounds(self, stage: str, batch: Any, batch_idx: int) -> None:
-        generator = torch.Generator().manual_seed(batch_idx)
+    def bounds(self, batch: Any, seed: int) -> tuple[ELBOTerms, Tensor]:
+        """The ELBO of a batch with its terms, and the bound that training ends with, (B,) each, in nats."""
+        generator = torch.Generator().manual_seed(seed)
         x, _ = read_batch(self.vae, batch, generator)
         elbo = self.vae.elbo(x, generator=generator)
+        if not self.importance_epochs:
+            return elbo, elbo.elbo
+        return elbo, importance_weighted_bound(self.vae, x, self.importance_samples, generator)
+
+    def _log_bounds(self, stage: str, batch: Any, batch_idx: int) -> None:
+        elbo, bound = self.bounds(batch, batch_idx)
         self._log_means(stage, elbo._asdict())
-        bound = elbo.elbo
-        if self.importance_epochs:
-            bound = importance_weighted_bound(self.vae, x, self.importance_samples, generator)
-        self.log(f"{stage}/bound", bound.mean(), batch_size=len(x), sync_dist=True)
+        self.log(f"{stage}/bound", bound.mean(), batch_size=len(bound), sync_dist=True)
 
     def configure_gradient_clipping(
         self,
@@ -307,12 +311,8 @@ class VAETraining(lightning.LightningModule):
         return self.importance_epochs > 0 and self.current_epoch >= last - self.importance_epochs
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        if not math.isfinite(self.trainer.estimated_stepping_batches):
-            raise ValueError(
-                "the learning rate's schedule needs an end: set --trainer.max_epochs or --trainer.max_steps"
-            )
         if not 0 <= self.importance_epochs <= max(self.trainer.max_epochs or 0, 0):
-            raise ValueError(
+            raise MisconfigurationException(
                 f"importance_epochs is {self.importance_epochs} and --trainer.max_epochs {self.trainer.max_epochs}: "
                 "set max_epochs to at least as many"
             )
@@ -322,8 +322,7 @@ class VAETraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        """A function of the trainer's length, so that a run may be extended."""
-        return warmup_and_cosine(min(1.0, step / self.trainer.estimated_stepping_batches), self.warmup)
+        return warmup_and_cosine(progress(self.trainer, step), self.warmup)
 
     def on_validation_start(self) -> None:
         self._gradients.check(self.trainer)

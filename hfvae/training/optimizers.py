@@ -1,8 +1,7 @@
-"""The table from optimizer names to optimizers of a VAE's parameters, and the schedule of their learning rate."""
+"""The table from optimizer names to optimizers of a VAE's parameters."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -76,10 +75,3 @@ def muon(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float
 
 
 OPTIMIZERS: dict[str, Callable[[VAE, float, bool, float], Optimizer]] = {"adam": adam, "muon": muon}
-
-
-def warmup_and_cosine(progress: float, warmup: float) -> float:
-    """Factor of the learning rate at `progress` in [0, 1]: up linearly until `warmup`, then down a half cosine to 0."""
-    if progress < warmup:
-        return max(progress / warmup, 1e-2)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
