@@ -1,4 +1,4 @@
-"""Images and batches as people have them, PIL, NumPy or torch, as the tensors that a model takes."""
+"""Convert PIL images, NumPy arrays and tensors, alone or in batches, to the tensors that a model takes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from .networks import Shape
 
 IMAGE_KEYS = ("image", "pixel_values", "images")
 LABEL_KEYS = ("label", "labels")
+LUMA = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in a grey level (ITU-R BT.601), as Pillow has them."""
+OPAQUE = 0.5
+"""Pixels count as opaque from this alpha on."""
+CONTRAST = 16 / 255
+"""Opaque pixels whose levels differ by less are of one colour."""
 
 
 def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
@@ -22,7 +28,9 @@ def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
     Args:
         value: a PIL image, a NumPy array or a tensor, or a list of these. Arrays and tensors are (H, W), (C, H, W) or
             (H, W, C), or a batch of one of these; (H, W) is for grey images. Their pixels are floats, taken as they
-            are, or uint8 from 0 to 255, or bool. PIL images are converted to grey or RGB, as `image_shape` asks.
+            are, or uint8 from 0 to 255, or bool. PIL images, and arrays with their channels last, may be grey, grey
+            and alpha, RGB or RGBA whatever the model takes: they are converted, and `composite` says how
+            transparency is.
         image_shape: (C, H, W) of the images that the model takes.
         name: what an error calls the value.
 
@@ -37,14 +45,58 @@ def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
         if not value:
             raise ValueError(f"{name} is an empty list of images")
         return torch.cat([as_images(image, image_shape, f"{name}[{i}]") for i, image in enumerate(value)])
-    return arranged(_floats(_tensor(value, image_shape, name), name), image_shape, name)
+    return arranged(_converted(_floats(_tensor(value, image_shape, name), name), image_shape), image_shape, name)
+
+
+def composite(grey: Tensor, alpha: Tensor) -> Tensor:
+    """One picture with transparency as opaque grey levels.
+
+    Where the ground is transparent, what is drawn on it becomes light ink on black, as in MNIST: black ink is inverted,
+    white ink stays. The ground is transparent if most of the picture's border is, or if all that is opaque has one
+    level, so that the shape lies in the alpha channel alone. In other pictures, as a photograph with rounded corners,
+    transparent pixels get the median level of the opaque ones. (The page's pad does the same: demo/draw/pad.js.)
+
+    Args:
+        grey: (H, W) in [0, 1].
+        alpha: (H, W) in [0, 1], 0 for transparent.
+
+    Returns:
+        (H, W) in [0, 1]; all 0 if everything is transparent.
+    """
+    solid = grey[alpha >= OPAQUE] if (alpha >= OPAQUE).any() else grey[alpha > 0]
+    if (alpha == 1).all() or not solid.numel():
+        return grey * alpha
+    border = torch.cat([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    level = solid.median()
+    if border.median() >= OPAQUE and solid.max() - solid.min() >= CONTRAST:
+        return grey * alpha + level * (1 - alpha)
+    return alpha * (grey if level > 0.5 else 1 - grey)
+
+
+def _converted(pixels: Tensor, image_shape: Shape) -> Tensor:
+    """Pixels (..., H, W, 2 to 4), grey and alpha, RGB or RGBA, in the model's channels; others as they are."""
+    channels, height, width = image_shape
+    has_layout = image_shape in (pixels.shape[-3:], (1, *pixels.shape[-2:])) or pixels.shape[-1:] == (channels,)
+    if has_layout or pixels.shape[-3:-1] != (height, width) or pixels.shape[-1] not in (2, 3, 4):
+        return pixels
+    alpha = pixels[..., -1] if pixels.shape[-1] in (2, 4) else None
+    colours = pixels if alpha is None else pixels[..., :-1]
+    if channels != 1:
+        on_white = colours if alpha is None else colours * alpha[..., None] + 1 - alpha[..., None]
+        return on_white.expand(*on_white.shape[:-1], channels)
+    grey = colours[..., 0] if colours.shape[-1] == 1 else colours @ colours.new_tensor(LUMA)
+    if alpha is None:
+        return grey
+    pictures = zip(grey.reshape(-1, height, width), alpha.reshape(-1, height, width), strict=True)
+    return torch.stack([composite(*picture) for picture in pictures])
 
 
 def _tensor(value: Any, image_shape: Shape, name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if hasattr(value, "convert"):  # a PIL image, known by its method: Pillow is not imported for this
-        value = np.asarray(value.convert("L" if image_shape[0] == 1 else "RGB"))
+        opaque = "L" if image_shape[0] == 1 else "RGB"
+        value = np.asarray(value.convert("RGBA" if value.has_transparency_data else opaque))
     if not isinstance(value, np.ndarray):
         raise TypeError(
             f"{name} must be a PIL image, a NumPy array, a tensor or a list of these, got {type(value).__name__}"

@@ -172,7 +172,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
     paper = CONTINUOUS_BERNOULLI
 
     def distribution(self, outputs: Tensor) -> ContinuousBernoulli:
-        return ContinuousBernoulli(outputs, limit=self.limit)
+        return ContinuousBernoulli(logits=outputs, limit=self.limit)
 
     @torch.no_grad()
     def log_prob_table(self, outputs: Tensor, x: Tensor) -> Tensor:

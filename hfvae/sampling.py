@@ -29,7 +29,7 @@ MOMENT_SAMPLES = 4096
 def seeded_generator(*key: int) -> Generator:
     """A generator on the CPU whose stream depends on all of these integers, as on a seed and a place."""
     sequence = np.random.SeedSequence([part % 2**64 for part in key])  # which takes no negative ones
-    return Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+    return Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
 
 
 @singledispatch

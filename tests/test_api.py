@@ -99,6 +99,20 @@ def test_pictures(client: Client, vaes: dict[str, VAE], mode: str) -> None:
     torch.testing.assert_close(torch.stack([decoded(p) for p in pictures]), torch.tensor(rows), atol=3e-3, rtol=0)
 
 
+@pytest.mark.parametrize("ink", ["white", "black"])
+@pytest.mark.parametrize("drawing", [False, True])
+def test_pictures_with_a_transparent_ground(client: Client, vaes: dict[str, VAE], ink: str, drawing: bool) -> None:
+    alpha = DIGIT.repeat_interleave(5, 0).repeat_interleave(5, 1) if drawing else DIGIT
+    picture = Image.new("RGB", tuple(alpha.shape[::-1]), ink)
+    picture.putalpha(Image.fromarray((alpha * 255).round().byte().numpy()))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    data_url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    codes = client.predict(DENSE, data_url, drawing=drawing, api_name="/encode")
+    expected = vaes[DENSE].encode(DIGIT.view(1, 1, 28, 28)).mean
+    torch.testing.assert_close(torch.tensor(codes["mean"]), expected, atol=0.5 if drawing else 0.02, rtol=0)
+
+
 def test_batches(client: Client, vaes: dict[str, VAE]) -> None:
     batch = [ROWS, png(DIGIT), ROWS[::-1]]
     many = client.predict(CONV, batch, api_name="/reconstruct")

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 
 from hfvae import DenseVAE, encode_loader, interpolate, reconstruct
 from hfvae.evaluation import encode_dataset, image_bounds
-from hfvae.images import as_images, split_batch
+from hfvae.images import as_images, composite, split_batch
+from hfvae.sketch import to_digit
 from hfvae.training import VAETraining
 
 GREY, COLOUR = (1, 6, 5), (3, 6, 5)
@@ -59,6 +60,105 @@ def test_a_colour_picture_for_a_grey_model_turns_grey() -> None:
     picture = Image.fromarray(COLOURED[0].movedim(0, -1).numpy())
     expected = torch.from_numpy(np.array(picture.convert("L"))) / 255
     torch.testing.assert_close(as_images(picture, GREY)[0, 0], expected)
+
+
+INK = torch.zeros(28, 28)
+INK[4:24, 12:16] = 1
+INK[4:24, 11] = INK[4:24, 16] = 128 / 255  # soft edges
+RING = torch.zeros(28, 28)
+RING[3:25, 4:24] = 1
+RING[6:22, 7:21] = 0
+
+
+def with_alpha(colour: tuple[int, int, int], alpha: Tensor) -> Image.Image:
+    """One colour of ink on a transparent ground whose hidden pixels are of the same colour."""
+    return Image.fromarray(np.dstack([*(np.full((28, 28), c, np.uint8) for c in colour), (255 * alpha).byte().numpy()]))
+
+
+def keyed(picture: Image.Image, level: int) -> Image.Image:
+    """A grey picture one of whose levels is transparent, as PNG's tRNS chunk has it."""
+    picture.info["transparency"] = level
+    return picture
+
+
+TRANSPARENT: dict[str, Callable[[Tensor], Any]] = {
+    "white ink, RGBA": lambda ink: with_alpha((255, 255, 255), ink),
+    "black ink, RGBA": lambda ink: with_alpha((0, 0, 0), ink),
+    "white ink, LA": lambda ink: with_alpha((255, 255, 255), ink).convert("LA"),
+    "black ink, LA": lambda ink: with_alpha((0, 0, 0), ink).convert("LA"),
+    "an RGBA array": lambda ink: np.asarray(with_alpha((0, 0, 0), ink)),
+    "an RGBA array of floats": lambda ink: np.asarray(with_alpha((255, 255, 255), ink)) / np.float32(255),
+    "an LA array": lambda ink: np.asarray(with_alpha((0, 0, 0), ink).convert("LA")),
+    "an RGBA tensor": lambda ink: torch.from_numpy(np.array(with_alpha((0, 0, 0), ink))),
+    "opaque RGBA": lambda ink: Image.fromarray((255 * ink).byte().numpy()).convert("RGBA"),
+    "black is keyed out": lambda ink: keyed(Image.fromarray((255 * ink).byte().numpy()), 0),
+}
+
+
+@pytest.mark.parametrize("ink", [INK, RING], ids=["a bar", "a ring"])
+@pytest.mark.parametrize("given", TRANSPARENT)
+def test_ink_on_a_transparent_ground_is_light_on_black(given: str, ink: Tensor) -> None:
+    picture = TRANSPARENT[given](ink)
+    torch.testing.assert_close(as_images(picture, (1, 28, 28))[0, 0].float(), ink, atol=1 / 128, rtol=0)
+    torch.testing.assert_close(as_images([picture, picture], (1, 28, 28))[1, 0].float(), ink, atol=1 / 128, rtol=0)
+
+
+def test_a_palette_with_transparency() -> None:
+    picture = Image.fromarray((INK > 0.9).byte().numpy(), "P")
+    picture.putpalette([7, 7, 7, 0, 0, 0])
+    picture.info["transparency"] = 0
+    assert torch.equal(as_images(picture, (1, 28, 28))[0, 0], (INK > 0.9).float())
+
+
+def test_a_code_is_the_same_whatever_the_ink() -> None:
+    """White ink on transparent was encoded as [17.3, -20.1], far outside the prior, for a digit at [-0.9, 1.9]."""
+    vae = TINY["dense"]()
+    expected = reconstruct(vae, INK.view(1, 1, 28, 28))
+    for given in TRANSPARENT.values():
+        torch.testing.assert_close(reconstruct(vae, given(INK)), expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("paper", [1.0, 0.1])
+def test_transparent_corners_of_a_photograph_are_ground(paper: float) -> None:
+    grey, alpha = paper + (1 - 2 * paper) * INK, torch.ones(28, 28)
+    alpha[:3, :3] = alpha[:3, -3:] = alpha[-3:, :3] = alpha[-3:, -3:] = 0
+    torch.testing.assert_close(composite(grey * alpha, alpha), grey)
+
+
+def test_ink_of_several_colours_on_a_transparent_ground() -> None:
+    grey = torch.where(torch.arange(28)[:, None] < 14, 0.3, 0.0).expand(28, 28)
+    torch.testing.assert_close(composite(grey, INK), INK * (1 - grey))
+
+
+def test_nothing_but_transparency_is_blank() -> None:
+    assert composite(torch.rand(28, 28), torch.zeros(28, 28)).unique().tolist() == [0]
+    assert to_digit(composite(torch.rand(28, 28), torch.zeros(28, 28))) is None
+
+
+def test_faint_ink_only() -> None:
+    assert torch.equal(composite(torch.ones(28, 28), 0.3 * INK), 0.3 * INK)
+
+
+def test_a_cropped_stroke_is_told_by_its_alpha() -> None:
+    stroke = torch.ones(20, 4)
+    stroke[0, 0] = stroke[-1, -1] = 0
+    assert torch.equal(composite(torch.zeros(20, 4), stroke), stroke)
+
+
+def test_a_model_of_colours_takes_them_all() -> None:
+    picture = Image.fromarray(COLOURED[0].movedim(0, -1).numpy())
+    opaque = as_images(picture, COLOUR)
+    torch.testing.assert_close(as_images(picture.convert("RGBA"), COLOUR), opaque)
+    cut = np.dstack([np.asarray(picture), np.zeros((6, 5), np.uint8)])
+    assert as_images(cut, COLOUR).unique().tolist() == [1], "viewers show white there"
+    grey = np.asarray(picture.convert("LA"))
+    torch.testing.assert_close(as_images(grey, COLOUR), as_images(picture.convert("L").convert("RGB"), COLOUR))
+
+
+def test_an_array_of_colours_for_a_grey_model_turns_grey() -> None:
+    array = COLOURED.movedim(1, -1).numpy()
+    expected = as_images([Image.fromarray(x) for x in array], GREY)
+    torch.testing.assert_close(as_images(array, GREY), expected, atol=1 / 255, rtol=0)
 
 
 @pytest.mark.parametrize(

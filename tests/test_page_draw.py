@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from person import BLANK, CONV, DENSE, Person
 from PIL import Image, ImageDraw
-from support import App, close
+from support import REPOSITORY, App, close
 
 from hfvae import VAE
+from hfvae.images import as_images
 
 pytestmark = pytest.mark.browser
+PAGE = REPOSITORY / "hfvae" / "demo"
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
@@ -169,6 +172,41 @@ def test_a_photograph_stays_in_the_page(person: Person, dark_ink: bool) -> None:
     assert "reads as 7" in person.page.locator(".hf-voted").inner_text()
     assert sum(value < 20 for value in seen) > 500, "paper is no ink"
     assert [url for url in uploads if "component_server" not in url and "decoders" not in url] == []
+
+
+@pytest.mark.parametrize("ink", ["white", "black", "navy"])
+def test_ink_on_a_transparent_ground_is_a_drawing(person: Person, ink: str) -> None:
+    picture = Image.new("RGBA", (400, 300))
+    ImageDraw.Draw(picture).line([(140, 80), (240, 80), (180, 230)], fill=ink, width=24, joint="curve")
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    chosen = {"name": "seven.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    person.page.locator("[data-do=open]").set_input_files(chosen)
+    person.wait_for_change("#seen", BLANK)
+    seen = person.settled("#seen")
+    assert "reads as 7" in person.page.locator(".hf-voted").inner_text()
+    assert sum(value < 20 for value in seen) > 500, "what is transparent is no ink"
+
+
+def test_the_pad_composites_as_python_does(person: Person) -> None:
+    """On pictures with a transparent or an opaque border, of one level or many, faint, and with nothing on them."""
+    source = (PAGE / "draw" / "pad.js").read_text()
+    [script] = re.findall(r"^function composite\(.*?^}", source, re.DOTALL | re.MULTILINE)
+    random = np.random.default_rng(0)
+    for case in range(24):
+        picture = random.integers(0, 256, (9, 12, 4), np.uint8)
+        picture[..., 3] = random.choice(
+            [0, 100, 200, 255], (9, 12), p=[[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.7]][case % 2]
+        )
+        if case % 3 == 0:
+            picture[..., :3] = random.integers(0, 256, 3)
+        if case % 8 == 7:
+            picture[..., 3] = [0, 40, 255][case // 8]
+        shown = person.page.evaluate(
+            f"([data, wide, high]) => [...({script})(data, wide, high)]", [picture.ravel().tolist(), 12, 9]
+        )
+        expected = 255 * as_images(picture, (1, 9, 12))[0, 0]
+        torch.testing.assert_close(torch.tensor(shown, dtype=torch.float32).view(9, 12), expected, atol=0.01, rtol=0)
 
 
 def test_what_is_no_photograph_is_said(person: Person) -> None:

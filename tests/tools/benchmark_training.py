@@ -83,13 +83,15 @@ def density(_: Path) -> Results:
 
     @torch.compile
     def compiled(eta: Tensor, x: Tensor) -> Tensor:
-        return ContinuousBernoulli(eta, LIMIT, validate_args=False).log_prob(x)
+        return ContinuousBernoulli(logits=eta, validate_args=False, limit=LIMIT).log_prob(x)
 
     took = side_by_side(
         {
-            "hfvae": lambda: backward(ContinuousBernoulli(eta, limit=LIMIT).log_prob(x)),
+            "hfvae": lambda: backward(ContinuousBernoulli(logits=eta, limit=LIMIT).log_prob(x)),
             "torch": lambda: backward(torch.distributions.ContinuousBernoulli(logits=eta).log_prob(x)),
-            "hfvae, unchecked": lambda: backward(ContinuousBernoulli(eta, LIMIT, validate_args=False).log_prob(x)),
+            "hfvae, unchecked": lambda: backward(
+                ContinuousBernoulli(logits=eta, validate_args=False, limit=LIMIT).log_prob(x)
+            ),
             "hfvae, compiled": lambda: backward(compiled(eta, x)),
             "cross entropy": lambda: backward(F.binary_cross_entropy_with_logits(eta, x, reduction="none")),
         }

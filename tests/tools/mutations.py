@@ -28,9 +28,9 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     # the mathematics
-    Mutation("distributions.py", "near.sub_(at_radius)", "near", "test_distributions.py"),
+    Mutation("log_normalizer.py", "near.sub_(at_radius)", "near", "test_distributions.py"),
     Mutation("distributions.py", "mirrored = torch.where(eta > 0, 1 - u, u)", "mirrored = u", "test_distributions.py"),
-    Mutation("distributions.py", "* (a <= ctx.limit)", "", "test_distributions.py"),
+    Mutation("log_normalizer.py", "* (a <= ctx.limit)", "", "test_distributions.py"),
     Mutation("datasets.py", "(levels + noise) / GREY_LEVELS", "(levels + 0.5) / GREY_LEVELS", "test_models.py"),
     Mutation("datasets.py", "pixels * self.std + self.mean", "pixels", "test_extension.py -k standardised"),
     Mutation(

@@ -150,6 +150,21 @@ async function openImage(blob) {
   begin({ image: ink });
 }
 
+// The grey levels (0 to 255) of a picture's RGBA, with transparency as hfvae.images.composite has it.
+function composite(data, wide, high) {
+  const alpha = Float32Array.from({ length: wide * high }, (_, i) => data[4 * i + 3] / 255);
+  const grey = alpha.map((_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
+  if (alpha.every((value) => value === 1)) return grey;
+  const visible = alpha.some((value) => value >= 0.5) ? (value) => value >= 0.5 : (value) => value > 0;
+  const median = (values) => values.sort()[(values.length - 1) >> 1];
+  const solid = grey.filter((_, i) => visible(alpha[i]));
+  const level = median(solid); // solid is sorted now
+  const edge = alpha.filter((_, i) => i < wide || i >= wide * (high - 1) || i % wide === 0 || i % wide === wide - 1);
+  const ownGround = median(edge) >= 0.5 && solid.at(-1) - solid[0] >= 16;
+  if (ownGround) return grey.map((value, i) => value * alpha[i] + level * (1 - alpha[i]));
+  return grey.map((value, i) => alpha[i] * (level > 127.5 ? value : 255 - value));
+}
+
 // An image as white ink on black that fills the pad: grey levels from the ground's to the ink's side, as hfvae.sketch takes
 // them: the border is mostly ground.
 function inkOf(image) {
@@ -162,10 +177,7 @@ function inkOf(image) {
   context.drawImage(image, left, top, wide, high);
   const picture = context.getImageData(left, top, wide, high);
   const { data } = picture;
-  const grey = Float32Array.from({ length: wide * high }, (_, i) => {
-    const opaque = data[4 * i + 3] / 255; // what is transparent counts as white
-    return opaque * (0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]) + 255 * (1 - opaque);
-  });
+  const grey = composite(data, wide, high);
   const border = grey.filter((_, i) => i < wide || i >= wide * (high - 1) || i % wide === 0 || i % wide === wide - 1).sort();
   const ground = border[border.length >> 1];
   const range = grey.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [255, 0]);
