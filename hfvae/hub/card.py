@@ -167,7 +167,7 @@ def render(
     merged = {**ours.to_dict(), **theirs, "tags": list(dict.fromkeys(tags))}
     if evaluation is not None:
         [measured] = ours.to_dict()["model-index"]
-        merged["model-index"] = [{**measured, "name": card.data.model_name or name}]
+        merged["model-index"] = [{**measured, "name": getattr(card.data, "model_name", None) or name}]
     card.data = ModelCardData(ignore_metadata_errors=True, **merged)
     return card
 
