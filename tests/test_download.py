@@ -109,13 +109,15 @@ def test_a_second_download_waits_for_the_first(server: HubServer, load: Load, va
 @pytest.mark.parametrize(
     ("pattern", "fault", "sentence"),
     [
+        (".* /user/.*safetensors", Fault(announced=30 << 20), "has 31,457,280 bytes or more, over the limit of"),
+        (".* /user/.*safetensors", Fault(announced=100 << 30), "over the limit of"),
         (".* /user/.*safetensors", Fault(resized=20 << 20), "over the limit of"),
         ("GET /user/.*safetensors", Fault(resized=20 << 20), "over the limit of"),
         ("HEAD /user/.*safetensors", Fault(headers={"X-Linked-Size": str(100 << 30)}), "over the limit of"),
         ("GET /user/.*config.json", Fault(resized=2 << 20), "over the limit of 1,048,576"),
         ("GET /user/.*safetensors", Fault(headers={"Content-Encoding": "gzip"}), "was sent compressed"),
     ],
-    ids=["announced", "HEAD lies", "linked", "config", "compressed"],
+    ids=["30 MiB", "100 GiB", "sent", "HEAD lies", "linked", "config", "compressed"],
 )
 def test_nothing_oversized_is_fetched(
     pattern: str, fault: Fault, sentence: str, server: HubServer, load: Load, tmp_path: Path
@@ -218,3 +220,99 @@ def test_the_hub_learns_who_asks(server: HubServer, load: Load) -> None:
     server.agents.clear()
     TINY["dense"]().push_to_hub("user/other", token="hf_user")
     assert all(agent.startswith(f"hfvae/{__version__}; hf_hub/") for agent in server.agents)
+
+
+# What the hub may do to a pull: what is said, or that it heals
+
+
+HEALS = [
+    ("HEAD .*config.json", 503, 2),
+    ("GET /user/.*config.json", 503, 2),
+    ("GET /user/.*model.safetensors", 503, 2),
+    ("GET /user/.*model.safetensors", Fault(cut_off=1000), 2),
+    ("GET /user/.*model.safetensors", Fault(resized=-7), 2),
+    ("GET /user/.*model.safetensors", Fault(resized=7), 2),
+    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), 1),
+    ("GET /user/.*config.json", Fault(slow=0.5), 1),
+    ("HEAD .*config.json", Fault(lost=True), 1),
+    ("GET /user/.*model.safetensors", Fault(lost=True), 1),
+    ("HEAD .*model.safetensors", Fault(html=True), 1),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fault", "times"), HEALS, ids=str)
+def test_passing_faults_heal(
+    pattern: str, fault: Fault | int, times: int, server: HubServer, load: Load, vae: VAE
+) -> None:
+    server.fail(pattern, fault, times=times)
+    assert same(load(), vae)
+
+
+LASTS = [
+    ("HEAD .*config.json", 503, hub.DownloadError, "answers 503"),
+    ("GET /user/.*config.json", 503, hub.DownloadError, "failed to deliver config.json"),
+    ("GET /user/.*model.safetensors", 500, hub.DownloadError, "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(cut_off=1000), hub.DownloadError, "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(resized=-7), hub.DownloadError, "failed to deliver model.safetensors"),
+    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), hub.WeightsError, "was downloaded twice"),
+    ("HEAD .*config.json", Fault(lost=True), hub.DownloadError, "failed to deliver config.json"),
+    ("HEAD .*config.json", Fault(slow=60), hub.DownloadError, "cannot be reached and config.json is not in the cache"),
+    ("GET /user/.*model.safetensors", Fault(slow=60), hub.DownloadError, "model.safetensors"),
+    ("HEAD .*config.json", 401, hub.NotFoundError, "log in"),
+    ("HEAD .*config.json", 403, hub.NotFoundError, "log in"),
+    ("HEAD .*config.json", Fault(html=True), hub.DownloadError, "cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fault", "error", "sentence"), LASTS, ids=str)
+def test_lasting_faults_are_said(
+    pattern: str, fault: Fault | int, error: type[hub.HubError], sentence: str, server: HubServer, load: Load
+) -> None:
+    server.fail(pattern, fault, times=None)
+    started = time.monotonic()
+    with pytest.raises(error, match=f"^user/name.*{sentence}"):
+        load()
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("user/nothing", {}, "is not on .*, or it is private"),
+        ("user/name", {"revision": "v9"}, "no revision 'v9'"),
+        ("user/empty", {}, "has no config.json"),
+        ("user/gated", {}, "is gated"),
+        ("user/private", {}, "or it is private"),
+    ],
+)
+@pytest.mark.usefixtures("source")
+def test_what_is_not_there(name: str, options: dict[str, Any], sentence: str, server: HubServer) -> None:
+    server.add_repo("user/empty")
+    server.add_repo("user/gated", gated=True)
+    server.add_repo("user/private", private=True)
+    with pytest.raises(hub.NotFoundError, match=f"^{name}.*{sentence}"):
+        hfvae.load(name, token=False, **options)
+
+
+def test_no_network_and_a_cold_cache(server: HubServer, load: Load) -> None:
+    server.close()
+    with pytest.raises(hub.DownloadError, match="cannot be reached"):
+        load()
+    with pytest.raises(hub.NotFoundError, match="we are offline"):
+        load(local_files_only=True)
+
+
+def test_no_network_and_a_warm_cache(server: HubServer, load: Load, vae: VAE) -> None:
+    load()
+    server.close()
+    assert same(load(), vae)
+    assert same(load(local_files_only=True), vae)
+
+
+@pytest.mark.usefixtures("source")
+def test_a_pickle_is_never_read(server: HubServer) -> None:
+    config = server.files("user/name")[hub.CONFIG]
+    server.put("user/pickled", {hub.CONFIG: config, "pytorch_model.bin": b"\x80\x04"})
+    with pytest.raises(hub.NotFoundError, match=r"has no model\.safetensors"):
+        hfvae.load("user/pickled", token=False)
+    assert not [request for request in server.requests if "pytorch_model.bin" in request]

@@ -385,81 +385,6 @@ def published(server: HubServer, folder: Path) -> HubServer:
     return server
 
 
-HEALS = [
-    ("HEAD .*config.json", 503, 2),
-    ("GET /user/.*config.json", 503, 2),
-    ("GET /user/.*model.safetensors", 503, 2),
-    ("GET /user/.*model.safetensors", Fault(cut_off=1000), 2),
-    ("GET /user/.*model.safetensors", Fault(resized=-7), 2),
-    ("GET /user/.*model.safetensors", Fault(resized=7), 2),
-    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), 1),
-    ("GET /user/.*config.json", Fault(slow=3), 1),
-    ("HEAD .*config.json", Fault(lost=True), 1),
-    ("GET /user/.*model.safetensors", Fault(lost=True), 1),
-    ("HEAD .*model.safetensors", Fault(html=True), 1),
-]
-
-
-@pytest.mark.parametrize(("pattern", "fault", "times"), HEALS, ids=str)
-def test_passing_faults_heal(
-    pattern: str, fault: Fault | int, times: int, published: HubServer, load: Run, vae: VAE
-) -> None:
-    published.fail(pattern, fault, times=times)
-    assert loaded(vae) in load()
-
-
-LASTS = [
-    ("HEAD .*config.json", 503, "DownloadError", "answers 503"),
-    ("GET /user/.*config.json", 503, "DownloadError", "failed to deliver config.json"),
-    ("GET /user/.*model.safetensors", 500, "DownloadError", "failed to deliver model.safetensors"),
-    ("GET /user/.*model.safetensors", Fault(cut_off=1000), "DownloadError", "failed to deliver model.safetensors"),
-    ("GET /user/.*model.safetensors", Fault(resized=-7), "DownloadError", "failed to deliver model.safetensors"),
-    ("GET /user/.*model.safetensors", Fault(flipped_bit=True), "WeightsError", "was downloaded twice"),
-    ("HEAD .*config.json", Fault(lost=True), "DownloadError", "failed to deliver config.json"),
-    ("HEAD .*config.json", Fault(slow=60), "DownloadError", "cannot be reached and config.json is not in the cache"),
-    ("GET /user/.*model.safetensors", Fault(slow=60), "DownloadError", "model.safetensors"),
-    ("HEAD .*config.json", 401, "NotFoundError", "log in"),
-    ("HEAD .*config.json", 403, "NotFoundError", "log in"),
-    ("HEAD .*config.json", Fault(html=True), "DownloadError", "cannot be reached"),
-]
-
-
-@pytest.mark.parametrize(("pattern", "fault", "error", "sentence"), LASTS, ids=str)
-def test_lasting_faults_are_said(
-    pattern: str, fault: Fault | int, error: str, sentence: str, published: HubServer, load: Run
-) -> None:
-    published.fail(pattern, fault, times=None)
-    printed = load()
-    assert printed.startswith(f"{error} user/name"), printed
-    assert sentence in printed
-    [seconds] = re.findall(r"^after (.*) seconds$", printed, re.MULTILINE)
-    assert float(seconds) < 30
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["user/nothing"], "is not on .*, or it is private"),
-        (["user/name", "revision=v9"], "no revision 'v9'"),
-        (["user/empty"], "has no config.json"),
-        (["user/gated"], "is gated"),
-        (["user/private"], "or it is private"),
-    ],
-)
-def test_what_is_not_there(arguments: list[str], sentence: str, published: HubServer, load: Run) -> None:
-    published.add_repo("user/empty")
-    published.add_repo("user/gated", gated=True)
-    published.add_repo("user/private", private=True)
-    printed = load(*arguments)
-    assert printed.startswith(f"NotFoundError {arguments[0]}")
-    assert re.search(sentence, printed), printed
-
-
-def test_no_network_and_a_cold_cache(load: Run) -> None:
-    assert "cannot be reached" in load(HF_ENDPOINT="http://127.0.0.1:9")
-    assert "we are offline" in load(HF_HUB_OFFLINE="1")
-
-
 def test_a_client_of_the_users_own_is_used(published: HubServer, run: Run, vae: VAE) -> None:
     """Such as one that knows a company's proxy."""
     code = """
@@ -471,42 +396,6 @@ hfvae.load("user/name", device="cpu")
 assert huggingface_hub.get_session() is client
 """
     assert run("-c", code) == ""
-
-
-def test_a_pickle_is_never_read(published: HubServer, load: Run) -> None:
-    files = dict(published.files("user/name"))
-    published.put("user/pickled", {hub.CONFIG: files[hub.CONFIG], "pytorch_model.bin": b"\x80\x04"})
-    assert "has no model.safetensors" in load("user/pickled")
-    assert not [request for request in published.requests if "pytorch_model.bin" in request]
-
-
-@pytest.mark.parametrize("announced", [30 << 20, 100 << 30], ids=["30 MiB", "100 GiB"])
-def test_more_bytes_than_the_config_allows_are_not_fetched(
-    announced: int, published: HubServer, load: Run, tmp_path: Path
-) -> None:
-    published.fail(".* /user/.*model.safetensors", Fault(announced=announced), times=None)
-    printed = load()
-    assert printed.startswith("DownloadError user/name"), printed
-    assert "model.safetensors" in printed
-    if announced < 50 << 30:  # else the client itself refuses
-        assert f"has {announced:,} bytes or more, over the limit of" in printed
-    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and path.stat().st_size > 1 << 20]
-
-
-def test_a_large_file_for_a_small_model(published: HubServer, load: Run, tmp_path: Path) -> None:
-    published.put("user/large", {**published.files("user/name"), hub.WEIGHTS: bytes(20 << 20)})
-    assert "has 20,971,520 bytes or more, over the limit of" in load("user/large")
-    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file() and path.stat().st_size > 1 << 20]
-
-
-def test_a_damaged_cache_entry_is_fetched_once_more(published: HubServer, load: Run, vae: VAE, tmp_path: Path) -> None:
-    load()
-    [blob] = (path for path in (tmp_path / "home").rglob("snapshots/*/model.safetensors"))
-    data = bytearray(blob.read_bytes())
-    data[len(data) // 2] ^= 1
-    blob.resolve().write_bytes(data)
-    assert loaded(vae) in load()
-    assert loaded(vae) in load(HF_HUB_OFFLINE="1"), "the cache has been mended"
 
 
 # The app
