@@ -101,7 +101,8 @@ class MNISTDataModule(lightning.LightningDataModule):
     Only training images are displaced. Validation and test batches are the same at every pass.
 
     Args:
-        data_dir: the folder that holds ``MNIST/raw``; None takes ``$HFVAE_DATA_DIR``, else ``data``.
+        data_dir: the folder that holds ``MNIST/raw``, torchvision's layout, with the four files as they are or as
+            ``.gz``; None takes ``$HFVAE_DATA_DIR``, else ``data``.
         dataset: a name in `hfvae.datasets.DATASETS`: MNIST, FashionMNIST, KMNIST, EMNIST-letters, EMNIST-balanced, or
             one that was added there and in `READERS`.
         binarize_threshold: pixels above it (in [0, 1)) become 1, the others 0.
@@ -261,9 +262,9 @@ class MNISTDataModule(lightning.LightningDataModule):
     def _advice(self, problem: str, files: IDXFiles) -> str:
         folder = files.folder(self.data_dir).absolute()
         return (
-            f"{self.record.dataset.name} {problem}. Looked in {folder} for {', '.join(files.names)}. Connect to the "
-            "network and call prepare_data(), or put the files there, or point data_dir or $HFVAE_DATA_DIR to the "
-            f"folder above {folder.parent.name}/raw"
+            f"{self.record.dataset.name} {problem}. Looked in {folder} for {', '.join(files.names)}, or the same as "
+            ".gz. Connect to the network and call prepare_data(), or put the files there, or point data_dir or "
+            f"$HFVAE_DATA_DIR to the folder above {folder.parent.name}/raw"
         )
 
 

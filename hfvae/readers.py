@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
-import struct
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torchvision import datasets as torchvision_datasets
 
+from . import idx
 from .datasets import DATASETS, Dataset
 
 SHA256 = {
@@ -26,7 +25,6 @@ SHA256 = {
     }
 }
 """Checksums of the published files, where they are known: data set, file, SHA-256."""
-_UNSIGNED_BYTES = 8  # IDX's code of the type
 
 
 class Images(NamedTuple):
@@ -43,11 +41,13 @@ Reader = Callable[[Path, bool], Images]
 
 
 class IDXFiles:
-    """A data set that torchvision keeps as four IDX files, read through torchvision's own class.
+    """A data set of four IDX files in the folder where torchvision keeps them, which also downloads them.
+
+    The files may be packed (``.gz``) or spelt as `hfvae.idx.find` takes them.
 
     Args:
         record: the data set.
-        kind: the class.
+        kind: torchvision's class; its name is that of the folder.
         first_label: the label of the first class.
         options: of the class, as ``split``.
     """
@@ -61,9 +61,9 @@ class IDXFiles:
         self.options = options
 
     def __call__(self, data_dir: Path, train: bool) -> Images:
-        source = self.kind(data_dir, train=train, **self.options)
-        levels = source.data.transpose(1, 2) if self.record.transposed else source.data
-        return Images(levels.unsqueeze(1).contiguous(), source.targets - self.first_label)
+        images, labels = (self._read(data_dir, name) for name in (self.names[:2] if train else self.names[2:]))
+        levels = images.transpose(1, 2) if self.record.transposed else images
+        return Images(levels.unsqueeze(1).contiguous(), labels.long() - self.first_label)
 
     def folder(self, data_dir: Path) -> Path:
         """Where the files are."""
@@ -71,7 +71,7 @@ class IDXFiles:
 
     @property
     def names(self) -> list[str]:
-        """The names of the files."""
+        """The names of the files: training images and labels, test images and labels."""
         split = self.options.get("split")
         parts = [f"emnist-{split}-{part}" for part in ("train", "test")] if split else ["train", "t10k"]
         return [f"{part}-{kind}" for part in parts for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
@@ -83,26 +83,28 @@ class IDXFiles:
             UserWarning: a file whose published checksum is known is another one.
 
         Raises:
-            ValueError: a file is no IDX file of bytes, or has not the size that its header says.
+            ValueError: a file is not an IDX file of bytes, or has not the size that its header says.
         """
-        paths = [self.folder(data_dir) / name for name in self.names]
-        if not all(path.is_file() for path in paths):
-            return False
-        for path in paths:
-            size, expected = path.stat().st_size, _idx_size(path, dimensions=3 if "images" in path.name else 1)
-            if size != expected:
-                raise ValueError(
-                    f"{path} has {size} bytes and {self.kind.__name__}'s has {expected}: "
-                    "delete it, and it is downloaded again"
-                )
-            published = SHA256.get(self.record.name, {}).get(path.name)
-            if published is not None and hashlib.sha256(path.read_bytes()).hexdigest() != published:
+        paths = {name: idx.find(self.folder(data_dir), name) for name in self.names}
+        for name, path in paths.items():
+            if path is None:
+                return False
+            content = idx.contents(path)
+            idx.parse(content, _dimensions(name), path)
+            published = SHA256.get(self.record.name, {}).get(name)
+            if published is not None and hashlib.sha256(content).hexdigest() != published:
                 warnings.warn(
                     f"{path} is not the published file: its SHA-256 differs. Figures measured on it cannot be compared "
                     "with others; delete it, and it is downloaded again",
                     stacklevel=2,
                 )
         return True
+
+    def _read(self, data_dir: Path, name: str) -> Tensor:
+        path = idx.find(self.folder(data_dir), name)
+        if path is None:
+            raise FileNotFoundError(f"{self.record.name} has no {name} in {self.folder(data_dir)}")
+        return idx.parse(idx.contents(path), _dimensions(name), path)
 
     def download(self, data_dir: Path) -> None:
         """Download into a temporary folder beside the final one and move only whole files."""
@@ -114,20 +116,8 @@ class IDXFiles:
                 shutil.move(self.folder(Path(scratch)) / name, target / name)
 
 
-def _idx_size(path: Path, dimensions: int) -> int:
-    """The size in bytes that the header of an IDX file of bytes says.
-
-    Raises:
-        ValueError: no such header, or another number of dimensions.
-    """
-    with path.open("rb") as file:
-        magic, sizes = file.read(4), file.read(4 * dimensions)
-    if magic != bytes((0, 0, _UNSIGNED_BYTES, dimensions)) or len(sizes) < 4 * dimensions:
-        raise ValueError(
-            f"{path} is no IDX file of bytes in {dimensions} dimensions (it begins with {magic.hex() or 'nothing'}): "
-            "delete it, and it is downloaded again"
-        )
-    return 4 + len(sizes) + math.prod(struct.unpack(f">{dimensions}I", sizes))
+def _dimensions(name: str) -> int:
+    return 3 if "images" in name else 1
 
 
 READERS: dict[str, Reader] = {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,7 +201,7 @@ def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -
     with path.open("r+b") as file:
         file.truncate(1_000_000)
     for attempt in (MNISTDataModule(tmp_path).prepare_data, MNISTDataModule(tmp_path).setup):
-        with pytest.raises(ValueError, match="has 1000000 bytes and MNIST's has 47040016: delete it"):
+        with pytest.raises(ValueError, match=r"has 1000000 bytes, and its header says 47040016.*delete it"):
             attempt()
 
 
@@ -206,9 +209,9 @@ def test_a_cut_off_file_is_not_taken_for_data(mnist_dir: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "place", "wrong", "sentence"),
     [
-        ("train-images-idx3-ubyte", 3, 1, "is no IDX file of bytes in 3 dimensions .it begins with 00000801"),
-        ("train-labels-idx1-ubyte", 2, 13, "is no IDX file of bytes in 1 dimensions"),
-        ("t10k-images-idx3-ubyte", 7, 1, "has 7840016 bytes and MNIST's has"),
+        ("train-images-idx3-ubyte", 3, 1, "is not an IDX file of bytes in 3 dimensions .it begins with 00000801"),
+        ("train-labels-idx1-ubyte", 2, 13, "is not an IDX file of bytes in 1 dimensions"),
+        ("t10k-images-idx3-ubyte", 7, 1, "has 7840016 bytes, and its header says"),
         ("t10k-labels-idx1-ubyte", 100, 11, "labels must be 0 to 9, one for each class; got 0 to 11"),
     ],
 )
@@ -237,6 +240,95 @@ def test_another_file_than_the_published_one_is_said(mnist_dir: Path, tmp_path: 
     path.write_bytes(content)
     with pytest.warns(UserWarning, match="t10k-images-idx3-ubyte is not the published file"):
         MNISTDataModule(tmp_path).setup()
+
+
+def idx(array: torch.Tensor) -> bytes:
+    return struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.numpy().tobytes()
+
+
+IMAGES = torch.randint(0, 256, (18, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+LABELS = (torch.arange(18) % 10).byte()
+FILES = {
+    "train-images-idx3-ubyte": idx(IMAGES[:12]),
+    "train-labels-idx1-ubyte": idx(LABELS[:12]),
+    "t10k-images-idx3-ubyte": idx(IMAGES[12:]),
+    "t10k-labels-idx1-ubyte": idx(LABELS[12:]),
+}
+SPELLINGS: dict[str, Callable[[str, bytes], dict[str, bytes]]] = {
+    "as torchvision unpacks them": lambda name, content: {name: content},
+    "packed": lambda name, content: {f"{name}.gz": gzip.compress(content)},
+    "packed ones beside them": lambda name, content: {name: content, f"{name}.gz": b"cut off"},
+    "with a dot": lambda name, content: {name.replace("-idx", ".idx"): content},
+    "with a dot, packed": lambda name, content: {f"{name.replace('-idx', '.idx')}.gz": gzip.compress(content)},
+    "in capitals": lambda name, content: {name.upper(): content},
+    "some packed": lambda name, content: {f"{name}.gz": gzip.compress(content)} if "train" in name else {name: content},
+}
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://127.0.0.1:9/"])
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_files_as_people_have_them(spelling: str, tmp_path: Path, no_network: None) -> None:
+    folder = tmp_path / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name, content in FILES.items():
+        for spelt, bytes_of_it in SPELLINGS[spelling](name, content).items():
+            (folder / spelt).write_bytes(bytes_of_it)
+    module = MNISTDataModule(tmp_path, "FashionMNIST")
+    module.prepare_data()
+    module.setup()
+    assert torch.equal(module.train_set.images.levels, IMAGES[:12, None])
+    assert torch.equal(module.test_set.images.levels, IMAGES[12:, None])
+    assert torch.equal(module.test_set.images.targets, LABELS[12:].long())
+
+
+def test_what_torchvision_once_kept_beside_them_is_not_read(tmp_path: Path, no_network: None) -> None:
+    """Its class prefers processed/training.pt, which nobody has checked, to the files."""
+    for part, files in (("raw", FILES), ("processed", {"training.pt": b"x", "test.pt": b"x"})):
+        (tmp_path / "FashionMNIST" / part).mkdir(parents=True)
+        for name, content in files.items():
+            (tmp_path / "FashionMNIST" / part / name).write_bytes(content)
+    module = MNISTDataModule(tmp_path, "FashionMNIST")
+    module.setup()
+    assert torch.equal(module.test_set.images.levels, IMAGES[12:, None])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(FILES["t10k-images-idx3-ubyte"])[:-20], "is not a complete gzip file .*delete it"),
+        (FILES["t10k-images-idx3-ubyte"], "is not a complete gzip file"),
+        (gzip.compress(FILES["t10k-images-idx3-ubyte"][:-1]), "has 4719 bytes, and its header says 4720"),
+        (gzip.compress(b"<html>not found</html>"), "is not an IDX file of bytes in 3 dimensions"),
+    ],
+    ids=["cut off", "not packed", "a short array", "an error page"],
+)
+def test_packed_files_that_are_damaged(content: bytes, words: str, tmp_path: Path, no_network: None) -> None:
+    folder = tmp_path / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name, whole in FILES.items():
+        (folder / name).write_bytes(whole)
+    (folder / "t10k-images-idx3-ubyte").unlink()
+    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=words) as caught:
+        MNISTDataModule(tmp_path, "FashionMNIST").prepare_data()
+    assert str(folder / "t10k-images-idx3-ubyte.gz") in str(caught.value)
+
+
+@pytest.mark.mnist
+def test_mnist_packed_is_the_published_one(mnist_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for source in (mnist_dir / "MNIST" / "raw").glob("*ubyte"):
+        (folder / f"{source.name}.gz").write_bytes(gzip.compress(source.read_bytes(), 1))
+    packed, plain = MNISTDataModule(tmp_path), MNISTDataModule(mnist_dir)
+    for module in (packed, plain):
+        module.prepare_data()  # a warning of another checksum would be an error
+        module.setup("test")
+    assert torch.equal(packed.test_set.images.levels, plain.test_set.images.levels)
 
 
 def test_a_reader_that_does_not_keep_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

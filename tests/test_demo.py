@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import importlib.util
 import io
 import json
 import math
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -144,7 +146,10 @@ def test_an_empty_pad_is_an_empty_state(registry: ModelRegistry, function: Calla
     assert function(registry, {"model": DENSE, "ink": encoded(torch.zeros(PAD_SIDE, PAD_SIDE))}) == {"empty": True}
 
 
-def test_stored_images_are_shown_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
+def test_stored_images_are_shown_upright(
+    suffix: str, pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """EMNIST's files hold images with rows and columns exchanged."""
     monkeypatch.setenv("HFVAE_DATA_DIR", str(tmp_path))
     record = DATASETS["EMNIST-balanced"]
@@ -157,7 +162,8 @@ def test_stored_images_are_shown_upright(tmp_path: Path, monkeypatch: pytest.Mon
     images[:, 5, 20] = 255  # row 20, column 5 of the upright image
     path = tmp_path / record.test_file
     path.parent.mkdir(parents=True)
-    path.write_bytes(bytes(16) + images.numpy().tobytes())
+    header = struct.pack(">4I", 0x803, *images.shape)
+    path.with_suffix(suffix).write_bytes(pack(header + images.numpy().tobytes()))
     registry = ModelRegistry([str(tmp_path / "shown")], "cpu")
     answer = draw.class_examples(registry, {"model": "shown"})
     assert answer["real"]
@@ -177,6 +183,18 @@ def test_digits_are_mnists_own_where_it_is(
         distance = (test - picture).abs().amax((1, 2))
         assert distance.min() < 1e-6
         assert labels[distance.argmin()] == digit
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03" + bytes(100), b"<html>not found</html>"])
+def test_damaged_images_are_not_shown(
+    content: bytes, registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any
+) -> None:
+    monkeypatch.setenv("HFVAE_DATA_DIR", str(tmp_path))
+    path = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert not draw.class_examples(registry, {"model": CONV})["real"]
+    assert str(path) in caplog.text
 
 
 def test_digits_are_decoded_where_mnist_is_not(

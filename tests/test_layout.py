@@ -42,7 +42,8 @@ ARROWS: dict[str, set[str]] = {
     "priors": {"arguments", "flows", "papers", "precision"},
     "posteriors": {"arguments", "precision", "tensors"},
     "hub": {"datasets", "papers", "version"},
-    "readers": {"datasets"},
+    "idx": set(),
+    "readers": {"datasets", "idx"},
     "data": {"augmentation", "datasets", "readers", "sampling"},
     "models": {
         *("arguments", "datasets", "hub", "likelihoods", "networks", "papers", "posteriors", "precision"),
@@ -59,6 +60,7 @@ ARROWS: dict[str, set[str]] = {
             "classifier",
             "evaluation",
             "hub",
+            "idx",
             "images",
             "inference",
             "models",

@@ -73,7 +73,7 @@ MUTATIONS = [
     Mutation("data.py", "generator=Generator(),", "", "test_survival.py -k killed_and"),
     Mutation("augmentation.py", "moved.clamp(0, 255)", "moved", "test_augmentation.py"),
     Mutation("augmentation.py", ".mul_(self.edge_contrast)", "", "test_augmentation.py"),
-    Mutation("readers.py", "source.targets - self.first_label", "source.targets", "test_extension.py -k letters"),
+    Mutation("readers.py", "labels.long() - self.first_label", "labels.long()", "test_extension.py -k letters"),
     Mutation("sketch.py", "shift = round(MIDDLE + 0.5", "shift = round(MIDDLE - 1", "test_sketch.py"),
     Mutation("hub/download.py", "if expected is not None and sha256(path) != expected:", "if False:", "test_hub.py"),
     Mutation("hub/transfer.py", "size > self.most_bytes", "False", "test_download.py -k oversized"),
