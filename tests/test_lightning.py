@@ -98,6 +98,18 @@ def test_the_order_of_config_and_overrides_does_not_matter() -> None:
         with_recipes_first(["--config", "x.yaml"])
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "cp1252"])
+@pytest.mark.parametrize("arguments", [["--config", "{}"], ["--config={}"], ["--data", "{}"], ["--data={}"]])
+def test_settings_in_another_encoding_are_named(encoding: str, arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "ma recette.yaml"
+    path.write_bytes("# d\u00e9j\u00e0 vu\nseed_everything: 1\n".encode(encoding))
+    given = [argument.format(path) for argument in arguments]
+    with pytest.raises(ValueError, match=r"ma recette\.yaml is not UTF-8 text .* at byte \d+\): save it as UTF-8"):
+        with_recipes_first(given)
+    path.write_bytes(path.read_bytes().decode(encoding).encode())
+    with_recipes_first(given)
+
+
 @pytest.mark.mnist
 def test_validate_and_test(mnist_dir: Path, tmp_path: Path) -> None:
     recipe = find_recipe("mnist_dense")

@@ -190,6 +190,7 @@ def with_recipes_first(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: neither a file nor the name of a recipe.
+        ValueError: a file of settings is not UTF-8 text.
     """
     recipes, others, rest = [], [], iter(arguments)
     for argument in rest:
@@ -199,6 +200,9 @@ def with_recipes_first(arguments: Sequence[str]) -> list[str]:
         else:
             others.append(argument)
     paths = [str(find_recipe(recipe)) for recipe in recipes or [DEFAULT_RECIPE]]
+    values = [argument.rpartition("=")[2] for argument in others]  # as in --data settings.yaml
+    for path in (*paths, *(value for value in values if value.endswith((".yaml", ".yml", ".json")))):
+        require_utf8(Path(path))
     return [part for path in paths for part in ("--config", path)] + others
 
 
@@ -209,6 +213,21 @@ def find_recipe(name: str) -> Path:
         names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
         raise FileNotFoundError(f"--config {name}: no such file, and no recipe of that name; there are {names}")
     return found
+
+
+def require_utf8(path: Path) -> None:
+    """Refuse a file in another encoding, which a parser's error would not name; one that is not there is the parser's.
+
+    Raises:
+        ValueError: not UTF-8.
+    """
+    try:
+        if path.is_file():
+            path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
