@@ -182,6 +182,7 @@ class LoadedModel:
             "visible": VISIBLE_SLIDERS,
             "span": self.span,
             "pad": PAD_SIDE,
+            "box": dataset.drawing_box,
             "hasMap": self.latents is not None and self.vae.latent_dim > 1,
             "projected": self.vae.latent_dim != 2,
             "decoder": self.decoder and self.decoder.describe(f"decoders/{number}"),
