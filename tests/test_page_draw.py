@@ -190,7 +190,7 @@ def test_ink_on_a_transparent_ground_is_a_drawing(person: Person, ink: str) -> N
 
 def test_the_pad_composites_as_python_does(person: Person) -> None:
     """On pictures with a transparent or an opaque border, of one level or many, faint, and with nothing on them."""
-    source = (PAGE / "draw" / "pad.js").read_text()
+    source = (PAGE / "draw" / "photo.js").read_text()
     [script] = re.findall(r"^function composite\(.*?^}", source, re.DOTALL | re.MULTILINE)
     random = np.random.default_rng(0)
     for case in range(24):

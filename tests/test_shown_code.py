@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import re
 import shlex
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from huggingface_hub import constants
 from PIL import Image
 from support import REPOSITORY, TINY
 
+import hfvae
 from hfvae import hub, load
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -77,6 +79,25 @@ def test_python_runs(code: str, world: dict[str, Any], request: pytest.FixtureRe
     if "gradio_client" in code:
         code = code.replace("http://127.0.0.1:7860", request.getfixturevalue("app").url)
     exec(compile(code, "shown", "exec"), world)
+
+
+@pytest.mark.parametrize("name", hub.bundled_names())
+def test_the_steps_that_the_page_explains_run(name: str) -> None:
+    """The code beside each step, from a drawing to its ELBO, as the page has it for this model."""
+    folder = REPOSITORY / "hfvae" / "demo" / "draw"
+    [first, binary] = re.findall(
+        r'`(x = .*?)\$\{model\.binary \? "(.*?)" : ""\}`', (folder / "explain.js").read_text()
+    )[0]
+    vae = load(name, device="cpu")
+    if vae.likelihood.evaluation_pixels(vae.training_data.pixels).binary:
+        first += binary
+    steps = [first, *re.findall(r"<code>(.+?)</code>", (folder / "explain.html").read_text())]
+    assert len(steps) == 5
+    names: dict[str, Any] = {"vae": vae, "hfvae": hfvae, "drawing": torch.eye(140)}
+    for step in map(html.unescape, steps):
+        exec(step, names)
+    assert names["elbo"].shape == (1,)
+    assert names["elbo"].isfinite()
 
 
 class Understood(Exception):

@@ -6,6 +6,7 @@ const choice = find(".hf-choice");
 const table = find("#compared");
 let seed = hf.newSeed();
 let visible = false;
+let wanted = null; // the request whose answers the table has, or will have: {models, ink or seed}; null for none
 
 const chosen = () => [...choice.querySelectorAll("input:checked")].map((box) => hf.state.models.find(({ name }) => name === box.value));
 function renderChoice() {
@@ -31,21 +32,29 @@ const ask = hf.latest(
     }
     return { answers };
   },
-  ({ answers }, { models }) => render(models, answers),
-  (request) => request.models.length > 0,
+  ({ answers }, { models }) => {
+    find(".hf-compare-empty").textContent = models.length < 2 ? hf.t("compare.few") : "";
+    render(models, answers);
+  },
+  (request) => request === wanted,
 );
 
 function update() {
   if (!visible) return;
-  const all = chosen();
-  for (const box of choice.querySelectorAll("input")) box.disabled = !box.checked && all.length >= MOST;
-  find("[data-do=renew]").hidden = what.value !== "draws";
-  const ink = what.value === "drawing" ? hf.state.ink() : null;
-  const empty = what.value === "drawing" && !ink;
-  find(".hf-compare-empty").textContent = empty ? hf.t("compare.empty") : all.length < 2 ? hf.t("compare.few") : "";
-  warn(all);
-  if (empty || !all.length) return table.replaceChildren();
-  ask({ models: all, ink, seed });
+  const models = chosen();
+  for (const box of choice.querySelectorAll("input")) box.disabled = !box.checked && models.length >= MOST;
+  const drawing = what.value === "drawing";
+  find("[data-do=renew]").hidden = drawing;
+  warn(models);
+  const request = { models, ink: drawing ? hf.state.ink() : null, seed: drawing ? null : seed };
+  const sameInput = wanted?.ink === request.ink && wanted.seed === request.seed;
+  if (sameInput && wanted.models.every((model, i) => model === models[i]) && wanted.models.length === models.length) return; // it is on show, or on its way
+  if (!sameInput) table.replaceChildren();
+  const empty = drawing && !request.ink;
+  wanted = empty || !models.length ? null : request;
+  find(".hf-compare-empty").textContent = hf.t(empty ? "compare.empty" : wanted ? "waiting" : "compare.few");
+  if (wanted) ask(wanted);
+  else table.replaceChildren();
 }
 // Likelihoods of different protocols are numbers of different things.
 function warn(models) {

@@ -4,52 +4,53 @@ const MAX_BARS = 10; // classes whose probabilities are shown at once
 const FULL_DIFFERENCE = 160; // the difference in grey levels that gets the full colour
 const COST_SCALE = 60; // nats that the bar of costs shows at least
 const UNUSUAL = 5; // percent of the test images below which a drawing is unlike them
-let seen = null; // what the model sees of the drawing
-let since = null; // the latent point when the drawing last changed
+const root = document.documentElement;
+let drawn = 0; // counts the changes of the drawing
+let follows = [null, "draw"].includes(hf.state.origin); // whether the latent point goes where the drawing's encoding is
+let told = null; // what `judge` last told of (`standing`)
 let atlas = null;
 let backdrop = null; // the test set behind the small map
 
-const ask = hf.latest(server.reconstruct, (answer) => {
-  document.documentElement.dataset.ready = "true";
-  if (answer.empty || !marks.length) return showNothing();
-  seen = hf.unpackImages(answer.seen)[0];
-  const unmoved = hf.state.z === since; // no other tab has moved the point meanwhile
-  hf.setJudged({ ...answer, seen });
-  if (!unmoved) return show();
-  hf.setZ(answer.z, "draw", hf.unpackImages(answer.reconstruction)[0]);
-  since = hf.state.z;
+const ask = hf.latest(({ model, ink }) => server.reconstruct({ model, ink }), (answer, { revision }) => {
+  root.dataset.ready = "true";
+  if (answer.empty || !marks.length) return;
+  hf.renewed(root);
+  const [[seen], [reconstruction]] = [answer.seen, answer.reconstruction].map(hf.unpackImages);
+  hf.setJudged({ ...answer, seen, reconstruction }, follows);
+  if (revision !== drawn) hf.outdate(root, forget);
 });
-const request = () => ({ model: hf.state.model.name, ink: ink() });
+const request = () => ({ model: hf.state.model.name, ink: ink(), revision: drawn });
 
-function update() {
-  since = hf.state.z;
-  if (!current) remember();
+// Ask what the model makes of the drawing, which has changed; the answer about the earlier one goes soon.
+function look() {
+  drawn += 1;
+  if (!marks.length) forget();
+  else if (hf.state.judged) hf.outdate(root, forget);
+  else judge();
   ask(request);
-  if (posteriorShown() && !current) askPosterior(request);
+  samplePosterior();
 }
-
-function showNothing() {
-  seen = null;
+function forget() {
+  hf.renewed(root);
   hf.setJudged(null);
-  renderPosterior(null);
-  show();
 }
 
-// The image is that of the current latent point, which another tab may have moved.
-const moved = () => hf.state.origin !== "draw" && hf.state.origin !== null;
+// The image is that of the current latent point, which may be another one than the drawing's.
 function show() {
   const { image, exact, model, origin, judged } = hf.state;
-  const shown = seen || moved() ? image : null;
-  hf.paint(find("#seen canvas"), seen);
+  const moved = hf.moved();
+  const shown = judged || moved ? image : null;
+  hf.paint(find("#seen canvas"), judged?.seen);
   hf.paint(find("#reconstruction canvas"), shown);
-  showDifference(exact ? shown : null);
-  find(".hf-source").textContent = moved() ? hf.t(`source.${origin}`) : hf.t("source.draw", { count: model.latentDim });
-  find("[data-do=back]").hidden = !moved() || !seen;
-  find(".hf-verdict").classList.toggle("hf-dim", moved() && judged !== null);
+  showDifference(hf.verdict()?.seen, exact ? shown : null);
+  find(".hf-source").textContent = !moved
+    ? hf.t("source.draw", { count: model.latentDim })
+    : hf.t(origin === "draw" || origin === null ? "source.earlier" : `source.${origin}`);
+  find("[data-do=back]").hidden = !moved || !marks.length;
   showWhereabouts();
 }
 
-function showDifference(shown) {
+function showDifference(seen, shown) {
   const canvas = find("#difference canvas");
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, 28, 28);
@@ -64,14 +65,19 @@ function showDifference(shown) {
   context.putImageData(image, 0, 0);
 }
 
-// The verdict on the drawing; `waiting` while its first answer is on its way.
-function judge(answer, waiting) {
+// The answer that is about the image on show, else whether that is another image than the drawing's.
+const standing = () => hf.verdict() ?? hf.moved();
+// What the model makes of the drawing, as long as the image on show is its answer.
+function judge() {
   const { model } = hf.state;
+  const answer = hf.verdict();
+  const none = !marks.length ? null : hf.moved() ? "moved" : "waiting";
+  told = standing();
   const names = { item: model.item, items: model.items, count: model.latentDim };
   const share = answer?.percentile;
   find("#percentile").value = share ?? 0;
   find(".hf-percentile").textContent = !answer
-    ? hf.t(waiting ? "waiting" : "percentile.empty")
+    ? hf.t(none ?? "percentile.empty")
     : share == null
       ? hf.t("percentile.unknown")
       : hf.t(share < UNUSUAL ? "percentile.unusual" : "percentile.share", { ...names, share: hf.number(share, share < 10 ? 1 : 0) });
@@ -79,7 +85,7 @@ function judge(answer, waiting) {
   const surest = Math.max(...reading);
   renderBars(reading);
   find(".hf-voted").textContent = !answer
-    ? hf.t(waiting ? "waiting" : "votes.empty")
+    ? hf.t(none ?? "votes.empty")
     : reading.length
       ? hf.t(`votes.${model.readBy}`, { ...names, name: model.classes[reading.indexOf(surest)], share: hf.number(100 * surest) })
       : hf.t("votes.unknown");
@@ -126,7 +132,7 @@ function showWhereabouts() {
   const scale = (0.47 * side) / atlas.usual;
   backdrop ??= atlas.backdrop(side, scale, 1.5);
   context.drawImage(backdrop, 0, 0);
-  if (!seen && !moved()) return;
+  if (!hf.state.judged && !hf.moved()) return;
   const [x, y] = atlas.place(hf.state.z);
   hf.ring(context, side / 2 + scale * x, side / 2 - scale * y, 5);
 }
@@ -139,10 +145,18 @@ const askExamples = hf.latest(server.class_examples, (answer) => {
   find(".hf-digits-note").textContent = hf.t(answer.real ? "examples.real" : "examples.decoded", names);
   const images = hf.unpackImages(answer.images);
   const title = (i) => hf.t("examples.load", { ...names, name: model.classes[answer.labels[i]] });
-  hf.renderStrip(find("#digits"), images, title, (i) => load(find("#digits").children[i].firstChild));
+  hf.renderStrip(find("#digits"), images, title, (i) => load(images[i]));
 });
+function load(levels) {
+  undone = [];
+  change([hf.strokes.picture(levels)]);
+  hf.notify("drawn");
+}
 find("[data-do=digits]").addEventListener("click", () => askExamples({ model: hf.state.model.name }));
-find("[data-do=back]").addEventListener("click", update);
+find("[data-do=back]").addEventListener("click", () => {
+  follows = true;
+  if (hf.state.judged) hf.setJudged(hf.state.judged, true);
+});
 
 for (const [place, key] of [["seen", "seen.title"], ["reconstruction", "reconstruction.title"], ["difference", "difference.title"], ["deviation", "deviation.title"]]) {
   find(`#${place} canvas`).ariaLabel = hf.t(key);
@@ -152,13 +166,12 @@ for (const [place, key] of [["seen", "seen.title"], ["reconstruction", "reconstr
 async function adopt() {
   const { model } = hf.state;
   atlas = backdrop = null;
-  seen = null;
+  follows = [null, "draw"].includes(hf.state.origin);
   find(".hf-hint").textContent = hf.t("pad.hint", { item: model.item });
-  hf.setJudged(null);
-  renderPosterior(null);
-  show();
-  if (marks.length) judge(null, true);
-  update();
+  takeOver();
+  dropPosterior();
+  forget();
+  look();
   find(".hf-examples").hidden = !model.hasMap;
   if (model.hasMap) askExamples({ model: model.name });
   const fetched = await hf.atlas(model, server);
@@ -167,9 +180,17 @@ async function adopt() {
   show();
 }
 hf.listen((what) => {
-  if (what === "model") adopt();
-  else if (what === "image") show();
-  else if (what === "judged") judge(hf.state.judged, marks.length > 0);
+  if (what === "model") return adopt();
+  if (what === "z") follows = [null, "draw"].includes(hf.state.origin);
+  if (what === "drawing") {
+    takeOver();
+    look();
+  }
+  if (what === "image" || what === "judged") show();
+  if (what === "judged" || (what === "z" && standing() !== told)) {
+    judge();
+    renderPosterior();
+  }
 });
 start();
 adopt();

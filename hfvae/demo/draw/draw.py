@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,16 @@ def _stored_images(model: LoadedModel) -> Tensor | None:
     if found is None:
         return None
     try:
-        images = idx.parse(idx.contents(found), 3, found)
+        images = _read_images(found, found.stat().st_mtime_ns)
     except ValueError as error:  # visitors see decoded images then, and no path
         logger.warning("%s", error)
         return None
     if images.shape != (count, 28, 28):
         return None
     return images.transpose(1, 2) if dataset.transposed else images
+
+
+@lru_cache(maxsize=4)
+def _read_images(path: Path, _changed: int) -> Tensor:
+    """An IDX file's images (N, H, W) uint8, read again once the time of its last change is another one."""
+    return idx.parse(idx.contents(path), 3, path)

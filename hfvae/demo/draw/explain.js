@@ -3,6 +3,7 @@ const SHOWN = 4; // latents in the tables
 const how = find("#how");
 let epsilon = []; // the noise of the draw on show, one number a latent
 let noise = hf.newSeed();
+let told = null; // the answer whose numbers are on show
 
 const decodeDraw = hf.latest(({ points }) => hf.decodeAll(points), ({ images }) => {
   if (images) hf.paint(find(".hf-how-decoded"), images[0]);
@@ -22,12 +23,14 @@ function table(place, rows, latents) {
 
 function show() {
   const { judged, model } = hf.state;
-  const explained = judged?.std;
+  told = hf.verdict();
+  const explained = told?.std;
   find(".hf-how-empty").hidden = Boolean(explained);
-  find(".hf-how-empty").textContent = judged && !explained ? hf.t("how.no_std") : hf.t("how.empty");
+  find(".hf-how-empty").textContent = hf.t(!judged ? "how.empty" : told ? "how.no_std" : "moved");
   find(".hf-steps").hidden = !explained;
+  find(".hf-how-code-image").textContent = `x = hfvae.sketch.to_digit(drawing)[None, None]${model.binary ? ".bernoulli()" : ""}`;
   if (!explained || !how.open) return;
-  const { z: mean, std, seen, rate, distortion, elbo } = judged;
+  const { z: mean, std, seen, rate, distortion, elbo } = told;
   epsilon = hf.normal(noise, model.latentDim);
   const z = mean.map((value, i) => value + std[i] * epsilon[i]);
   const latents = model.ranking.slice(0, SHOWN);
@@ -46,5 +49,7 @@ find("[data-do=epsilon]").addEventListener("click", () => {
 how.addEventListener("toggle", show);
 find(".hf-how-seen").ariaLabel = hf.t("seen.title");
 find(".hf-how-decoded").ariaLabel = hf.t("reconstruction.title");
-hf.listen((what) => (what === "judged" || what === "model") && show());
+hf.listen((what) => {
+  if (what === "judged" || what === "model" || (what === "z" && hf.verdict() !== told)) show();
+});
 show();

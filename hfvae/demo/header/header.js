@@ -19,7 +19,10 @@ hf.copy = async (text, button) => {
     hf.say(hf.t("copy.refused", { text })); // an insecure origin, or no permission
   }
 };
-copy.addEventListener("click", () => hf.copy(hf.link.address(), copy));
+copy.addEventListener("click", () => {
+  if (!hf.link.holdsDrawing()) hf.say(hf.t("link.long"));
+  hf.copy(hf.link.address(), copy);
+});
 
 function adopt() {
   const { model, models } = hf.state;
@@ -33,7 +36,8 @@ function adopt() {
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[role=tablist], .overflow-dropdown")) return;
   requestAnimationFrame(() => {
-    hf.link.tab = document.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId ?? null;
+    hf.link.tab = hf.openedTab();
+    hf.notify("tab");
     hf.link.write();
   });
 });

@@ -1,42 +1,69 @@
-// A tour of five steps for a first visit; once closed, it never comes by itself again.
+// A tour of five steps for a first visit, which follows the visitor; once closed, it never comes by itself again.
 const SEEN = "hfvae-tour"; // in the browser's local storage
 const STEPS = [["draw", "#pad"], ["draw", "#votes"], ["sliders", "#sliders"], ["map", "#map"], ["compare", "#compare-widget"]];
 const tour = find("#tour");
-const openedTab = () => document.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId;
+const texts = find(".hf-tour-texts");
 let place = 0;
+let before = null; // what had the keyboard's focus before the tour got it
 
 function showStep() {
   const [tab, target] = STEPS[place];
-  if (tab !== openedTab()) hf.openTab(tab);
-  find(".hf-tour-text").textContent = hf.t(`tour.${place + 1}`, { item: hf.state.model.item, items: hf.state.model.items });
+  if (hf.openedTab() && tab !== hf.openedTab()) hf.openTab(tab);
+  const names = { item: hf.state.model.item, items: hf.state.model.items };
+  const step = (_, i) => Object.assign(document.createElement("p"), { textContent: hf.t(`tour.${i + 1}`, names), className: i === place ? "hf-current" : "" });
+  texts.replaceChildren(...STEPS.map(step));
   find(".hf-tour-place").textContent = `${place + 1} / ${STEPS.length}`;
   find("[data-do=next]").textContent = hf.t(place < STEPS.length - 1 ? "tour.next" : "tour.done");
-  document.querySelector(".hf-toured")?.classList.remove("hf-toured");
-  requestAnimationFrame(() => document.querySelector(target)?.classList.add("hf-toured"));
+  unmark();
+  requestAnimationFrame(() => {
+    const shown = document.querySelector(target);
+    if (tour.hidden || !shown) return;
+    shown.classList.add("hf-toured");
+    hf.announce(hf.t(`tour.${place + 1}`, names));
+  });
 }
+// Bring a step and what it talks about into view, if the visitor asked for the step.
+function bringIntoView() {
+  tour.scrollIntoView({ block: "nearest" });
+  requestAnimationFrame(() => document.querySelector(STEPS[place][1])?.scrollIntoView({ block: "nearest" }));
+}
+const unmark = () => document.querySelector(".hf-toured")?.classList.remove("hf-toured");
+
 function openTour() {
   place = 0;
   tour.hidden = false;
   showStep();
 }
 function closeTour() {
+  const focused = tour.contains(document.activeElement);
   tour.hidden = true;
-  document.querySelector(".hf-toured")?.classList.remove("hf-toured");
+  unmark();
   localStorage.setItem(SEEN, "closed");
-  hf.openTab("draw");
+  if (focused) (before?.checkVisibility() ? before : find("[data-do=tour]")).focus({ preventScroll: true });
 }
+tour.addEventListener("focusin", ({ relatedTarget }) => {
+  if (!tour.contains(relatedTarget)) before = relatedTarget;
+});
 find("[data-do=next]").addEventListener("click", () => {
   place += 1;
-  if (place < STEPS.length) showStep();
-  else closeTour();
+  if (place < STEPS.length) {
+    showStep();
+    return bringIntoView();
+  }
+  hf.openTab("draw");
+  closeTour();
 });
 find("[data-do=skip]").addEventListener("click", closeTour);
-find("[data-do=tour]").addEventListener("click", openTour);
+find("[data-do=tour]").addEventListener("click", () => {
+  openTour();
+  bringIntoView();
+});
 document.addEventListener("keydown", (event) => event.key === "Escape" && !tour.hidden && closeTour());
-if (!localStorage.getItem(SEEN) && hf.state.origin === null && !hf.link.tab) {
-  const ready = () => {
-    if (!document.documentElement.dataset.ready) setTimeout(ready, 200);
-    else if (openedTab() === "draw") openTour(); // else the visitor knows the way
-  };
-  ready();
-}
+hf.listen((what) => {
+  if (tour.hidden) return;
+  if (what === "drawn" && place === 0) place = 1;
+  else if (what === "tab" && STEPS[place][0] !== hf.link.tab) place = Math.max(0, STEPS.findIndex(([tab]) => tab === hf.link.tab));
+  else return;
+  showStep();
+});
+if (!localStorage.getItem(SEEN) && hf.state.origin === null && !hf.state.drawing && !hf.link.tab) openTour();

@@ -88,7 +88,7 @@ function compose() {
     }
     hf.ring(pen, hx, hy, 4);
   }
-  hf.ring(pen, px, py, hf.state.origin === "draw" && hf.state.judged?.spread ? 3 : 8); // ellipses are around it
+  hf.ring(pen, px, py, hf.verdict()?.spread ? 3 : 8); // ellipses are around it
 }
 
 const askHovered = hf.latest(({ points }) => hf.decodeAll(points, true), ({ images }) => {
@@ -314,12 +314,9 @@ hf.offerSaving(frame, "map");
 hf.listen((what) => {
   if (what === "model") return adopt();
   if (what === "layout" && atlas) return adoptLayout();
-  if (what === "judged") {
+  if (what === "z") describe();
+  if (what === "z" || what === "judged") {
     askTruth();
-    compose();
-  }
-  if (what === "z") {
-    describe();
     compose();
   }
   if (what === "image") showImage();

@@ -11,10 +11,11 @@ const fetchTruth = hf.latest(({ model, ink }) => server.exact_posterior({ model,
   compose();
 });
 function askTruth() {
-  const { model, judged, ink } = hf.state;
-  if (!judged) exact = null;
+  const { model, ink } = hf.state;
+  const judged = hf.verdict();
   explainTruth();
-  if (truth.checked && judged && model.latentDim === 2) fetchTruth({ model: model.name, ink: ink(), judged });
+  if (!truth.checked || !judged || exact?.of === judged || model.latentDim !== 2) return;
+  fetchTruth({ model: model.name, ink: ink(), judged });
 }
 function resetTruth() {
   exact = null;
@@ -39,7 +40,7 @@ function explainTruth() {
   const { judged, model } = hf.state;
   const note = find(".hf-truth-note");
   if (model.latentDim !== 2 || !truth.checked) note.textContent = "";
-  else if (!judged) note.textContent = hf.t("truth.empty");
+  else if (!hf.verdict()) note.textContent = hf.t(judged ? "moved" : "truth.empty");
   else if (exact?.of !== judged) note.textContent = hf.t("waiting");
   else {
     const { logLikelihood, elbo } = exact;
@@ -49,13 +50,14 @@ function explainTruth() {
 }
 
 function drawTruth(pen, toPixels, scale) {
-  const { judged, origin } = hf.state;
+  const judged = hf.verdict();
+  if (!judged) return;
   if (truth.checked && exact && exact.of === judged) {
     const { low, extent, picture } = exact;
     const [left, top] = toPixels([low[0], low[1] + extent]);
     pen.drawImage(picture, left, top, extent * scale, extent * scale);
   }
-  if (!judged?.spread || origin !== "draw") return;
+  if (!judged.spread) return;
   for (const deviations of [1, 2]) {
     const ring = Array.from({ length: 65 }, (_, i) => {
       const [c, s] = [Math.cos((i * Math.PI) / 32), Math.sin((i * Math.PI) / 32)].map((part) => deviations * part);
@@ -78,6 +80,7 @@ function lookAt({ low, extent }) {
 }
 truth.addEventListener("change", () => {
   zooms = truth.checked;
+  if (zooms && exact && exact.of === hf.verdict()) lookAt(exact);
   askTruth();
   compose();
 });

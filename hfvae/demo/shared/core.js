@@ -4,21 +4,23 @@ window.hfvae ??= (() => {
   const FAST_ANSWER = 40; // milliseconds: after a server's slower answer the next request waits,
   const BACKOFF = 3; // for this multiple of the excess,
   const MAX_BACKOFF = 1000; // but not longer than this
+  const OUTDATED = 1500; // milliseconds that the answer about a drawing may stay, dimmed, when the drawing has changed
   const SLOW = 150; // milliseconds after which the page shows that a picture is on its way
   const listeners = new Set();
   const state = {
     models: [],
     model: null,
     z: [], // the latent point
-    origin: null, // who set it: draw, sliders, map, morph, prior, link; null for the start
+    origin: null, // who set it: draw, sliders, map, morph, prior, arithmetic, link; null for the start
     anchor: [], // the point that the sliders started from
     image: null, // its image, 784 grey levels, as soon as it is decoded
     exact: false, // whether the image is of z, and not of a point that z just left
     decode: null, // the model's decoder in this page, if it has one (decoder.js)
     ends: { a: null, b: null, c: null }, // points that were kept: {z, image}
     temperature: 1,
-    ink: () => null, // what is on the pad, base64 of its grey levels; the Draw tab sets it
-    judged: null, // Python's answer about the drawing on the pad, while the latent point is that of the drawing
+    drawing: null, // what is on the pad, as text (strokes.js)
+    ink: () => null, // the same as grey levels, base64; the Draw tab sets it
+    judged: null, // Python's answer about the drawing: its code z, and what the model makes of it
   };
   let python = null; // the server functions that all widgets have
   let askImage;
@@ -43,24 +45,29 @@ window.hfvae ??= (() => {
     askImage = latest(({ points }) => decodeAll(points, true), ({ images }, { points }) => {
       if (images && !state.exact) show(images[0], points[0] === state.z);
     });
-    hf.link.read();
+    hf.link.arrive();
     adoptDecoder();
     decodeCurrent();
   }
 
-  function setModel(name, z = null, from = null) {
+  function setModel(name) {
     const model = state.models.find((candidate) => candidate.name === name);
-    if (!model || (model === state.model && !z)) return;
-    const changed = model !== state.model;
+    if (model && model !== state.model) restore(model, null, null, state.drawing);
+  }
+
+  // Show a model, one of its points (by default its prior's mean) and a drawing at once.
+  function restore(model, z, from, drawing) {
+    const [changed, redrawn] = [model !== state.model, drawing !== state.drawing];
+    Object.assign(state, { model, drawing, origin: from, exact: false });
+    if (changed || redrawn) state.judged = null;
+    state.z = state.anchor = (from === "draw" && state.judged?.z) || z || origin(); // an address has rounded numbers
     if (changed) {
-      Object.assign(state, { model, image: null, exact: false, decode: null, ends: { a: null, b: null, c: null }, judged: null });
+      Object.assign(state, { image: null, decode: null, ends: { a: null, b: null, c: null } });
       hf.moves.clear();
+      adoptDecoder();
     }
-    state.z = state.anchor = z ?? origin();
-    state.origin = from;
-    state.exact = false;
-    if (changed) adoptDecoder();
     notify(changed ? "model" : "z");
+    if (redrawn && !changed) notify("drawing");
     decodeCurrent();
     hf.link.write();
   }
@@ -77,6 +84,11 @@ window.hfvae ??= (() => {
     else decodeCurrent();
     hf.link.write();
   }
+
+  // Python's answer about the drawing if the latent point is the drawing's code: only then it is about the image on show.
+  const verdict = () => (state.judged?.z.every((value, i) => value === state.z[i]) ? state.judged : null);
+  // Whether the latent point is another one than the drawing's code.
+  const moved = () => (state.judged ? !verdict() : state.origin !== null && state.origin !== "draw");
 
   const decodeCurrent = () => askImage({ model: state.model.name, points: [state.z] });
   async function adoptDecoder() {
@@ -166,6 +178,22 @@ window.hfvae ??= (() => {
     }
   }
 
+  // What an element says is about something that has changed: dim it (style.css), and `clear` it if it is not `renewed` soon.
+  const outdated = new Map(); // element -> timer
+  function outdate(element, clear) {
+    if (outdated.has(element)) return;
+    element.dataset.outdated = "true";
+    outdated.set(element, setTimeout(() => {
+      renewed(element);
+      clear();
+    }, OUTDATED));
+  }
+  function renewed(element) {
+    clearTimeout(outdated.get(element));
+    outdated.delete(element);
+    delete element.dataset.outdated;
+  }
+
   // Draws from the prior, {points, images}: `seed` names the base noise and `temperature` scales it. Where the prior is
   // N(0, I), or `standard` asks for it, the page draws itself, else Python does.
   async function draws(call, count, seed, temperature, standard = false) {
@@ -216,9 +244,10 @@ window.hfvae ??= (() => {
   }
 
   const hf = {
-    state, init, setModel, setZ, decodeAll, retry, latest, say, bytes, unpackImages, grey, draws, askDraws, normal, newSeed, origin, notify,
+    state, init, setModel, setZ, restore, verdict, moved, outdate, renewed, decodeAll, retry, latest, say, bytes, unpackImages, grey, draws, askDraws, normal, newSeed, origin, notify,
 
-    // Every widget is notified of every change: "model", "z", "image", "ends", "temperature" or "judged".
+    // Every widget is notified of every change: "model", "z", "image", "ends", "temperature", "judged", "drawing" (by the
+    // history), "drawn" (by the visitor), "tab" or "layout".
     listen: (listener) => listeners.add(listener),
 
     keep(end, button) {
@@ -228,8 +257,10 @@ window.hfvae ??= (() => {
       hf.confirm(button, hf.t("kept", { end: end.toUpperCase() }));
       notify("ends");
     },
-    setJudged(answer) {
+    // Take Python's answer about the drawing, null for none; `follow` moves the latent point to the drawing's code.
+    setJudged(answer, follow) {
       state.judged = answer;
+      if (answer && follow) setZ(answer.z, "draw", answer.reconstruction);
       notify("judged");
     },
     setTemperature(value) {
@@ -244,6 +275,7 @@ window.hfvae ??= (() => {
       button?.click();
       return Boolean(button);
     },
+    openedTab: () => document.querySelector("[role=tab][aria-selected=true]")?.dataset.tabId ?? null,
     tabs: ["draw", "sliders", "map", "compare"],
     arrows: { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] },
 

@@ -3,43 +3,41 @@
   const hf = window.hfvae;
   const { state } = hf;
   const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i; // Number() alone also takes "", "0x10" and "Infinity"
+  const PLACES = 5; // of a point's numbers: with 3, images were up to 5 grey levels off
   const REACH = 4; // times the sliders' largest value: further out a link's point is a mistake
+  const LONGEST = 2400; // characters of a drawing in a link; some programs cut addresses of 4,000
+  const ORIGINS = ["draw", "sliders", "map", "morph", "prior", "arithmetic"];
   const PAUSE = 300; // milliseconds, since browsers limit how often the address may change
   const MOVE_PAUSE = 500; // milliseconds between two moves that are undone one by one
   let due = null;
 
   hf.link = {
     problem: "", // what is wrong with the link that led here
-    drawing: null, // the drawing in it, as text (strokes.js)
     tab: null,
 
-    // Take over what the address says.
-    read() {
+    // Take over what the address says, before any widget shows the state.
+    arrive() {
       const query = new URLSearchParams(location.search);
-      const named = query.get("model");
-      const model = state.models.find((candidate) => candidate.name === named);
-      if (model) state.model = model;
-      else if (named) this.problem = hf.t("link.model", { name: named });
+      const { problem, model, z, origin, drawing } = parse(query, history.state?.drawing);
+      this.problem = problem ?? "";
       this.tab = query.get("tab");
-      state.z = state.anchor = hf.origin();
-      if (named && !model) return;
-      this.drawing = query.get("drawing");
-      const z = point(query, state.model);
-      if (z) Object.assign(state, { z, anchor: z, origin: "link" });
-      else if (query.has("z")) {
-        const { name, latentDim, span } = state.model;
-        this.problem = hf.t("link.point", { name, count: latentDim, reach: REACH * span });
-      }
+      if (model) state.model = model;
+      state.z = state.anchor = z ?? hf.origin();
+      Object.assign(state, { origin, drawing });
     },
     address() {
       const url = new URL(location.href);
       const set = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));
+      const placed = state.origin !== null;
       set("model", state.model.name);
-      set("z", state.z.map((value) => Number(value.toFixed(3))).join(","));
+      set("z", placed && state.z.map((value) => Number(value.toFixed(PLACES))).join(","));
+      set("by", placed && state.origin);
       set("tab", this.tab === "draw" ? null : this.tab);
-      set("drawing", state.judged ? this.drawing : null);
+      set("drawing", this.holdsDrawing() && state.drawing);
       return url.href;
     },
+    // Whether the address has room for what is on the pad.
+    holdsDrawing: () => (state.drawing?.length ?? 0) <= LONGEST,
     // The present address follows the point; an entry of the history with a pinned point stays as it is.
     write() {
       clearTimeout(due);
@@ -47,12 +45,34 @@
     },
     // Let the browser's back and forward lead to the present point.
     pin() {
-      clearTimeout(due);
       record({ pinned: true });
     },
   };
+  // The history's entry has the whole drawing, for reloads and for back and forward.
   function record(entry) {
-    history[history.state?.pinned ? "pushState" : "replaceState"](entry, "", hf.link.address());
+    clearTimeout(due);
+    due = null;
+    history[history.state?.pinned ? "pushState" : "replaceState"]({ ...entry, drawing: state.drawing }, "", hf.link.address());
+  }
+  addEventListener("pagehide", () => due !== null && record({}));
+
+  // What an address says, {model, z, origin, drawing}, and what is wrong with it; `kept` is the history's drawing. A point
+  // is the drawing's own, origin "draw", only beside that drawing.
+  function parse(query, kept) {
+    const named = query.get("model");
+    const model = named === null ? state.model : state.models.find(({ name }) => name === named);
+    if (!model) return { problem: hf.t("link.model", { name: named }), origin: null, drawing: null };
+    const text = kept ?? query.get("drawing");
+    const drawing = hf.strokes.read(text) && text;
+    const z = point(query, model);
+    const by = query.get("by");
+    const origin = z && (ORIGINS.includes(by) && (by !== "draw" || drawing) ? by : "link");
+    const { name, latentDim, span } = model;
+    const problems = [
+      query.has("z") && !z && hf.t("link.point", { name, count: latentDim, reach: REACH * span }),
+      text && !drawing && hf.t("link.drawing"),
+    ];
+    return { model, z, origin, drawing, problem: problems.filter(Boolean).join("\n") };
   }
 
   // The latent point of an address, if there is one that fits the model.
@@ -63,13 +83,12 @@
     return z.every((value) => Math.abs(value) <= REACH * span) ? z : null;
   }
 
-  addEventListener("popstate", () => {
-    const query = new URLSearchParams(location.search);
-    const model = state.models.find(({ name }) => name === query.get("model")) ?? state.model;
-    const z = point(query, model);
-    clearTimeout(due);
-    if (z) hf.setModel(model.name, z, "link");
+  addEventListener("popstate", (event) => {
+    if (!event.state) return; // a link to a place in this page
+    const { model, z, origin, drawing } = parse(new URLSearchParams(location.search), event.state.drawing);
+    if (model) hf.restore(model, z, origin, drawing);
     clearTimeout(due); // the address is right already
+    due = null;
   });
 
   // Moves of the latent point by anything but the pad, which undoes strokes.

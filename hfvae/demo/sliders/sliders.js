@@ -173,8 +173,9 @@ find("[data-do=json]").addEventListener("click", () => {
   hf.saveAs(JSON.stringify({ model: model.name, z: rounded() }), "application/json", `${hf.fileName("point")}.json`);
 });
 find("[data-do=python]").addEventListener("click", ({ target }) => {
-  const line = `hfvae.generate(hfvae.load("${hf.state.model.name}"), z=torch.tensor([[${rounded().join(", ")}]]))`;
-  hf.copy(line, target);
+  const vae = `vae = hfvae.load("${hf.state.model.name}", device="cpu")`;
+  const images = `images = hfvae.generate(vae, z=torch.tensor([[${rounded().join(", ")}]]))`;
+  hf.copy(`import torch\nimport hfvae\n\n${vae}\n${images}`, target);
 });
 
 hf.listen((what) => {
