@@ -346,3 +346,16 @@ def test_a_learned_prior_beside_the_standard_one(browser: Any, serve: Callable[.
         noise = to_noise(vae.prior, torch.tensor(ends)).mean(0)
         assert person.z == pytest.approx(from_noise(vae.prior, noise).tolist(), abs=1e-3)
     person.page.context.close()
+
+
+def test_the_point_as_python_runs(person: Person) -> None:
+    person.choose(DENSE)
+    person.open("Sliders")
+    person.page.evaluate("hfvae.copy = (text) => { window.copied = text; }")
+    person.page.locator("#sliders input").first.fill("0.7503")
+    shown = person.settled("#generated")
+    person.press("Copy as Python")
+    names: dict[str, Any] = {}
+    exec(person.page.evaluate("copied"), names)
+    expected = (names["images"].flatten() * 255).round().int().tolist()
+    assert alike(shown, expected)
