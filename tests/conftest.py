@@ -26,6 +26,7 @@ LONGEST = [
     "test_page_serving",
     "test_page_point",
     "test_page_sliders",
+    "test_interrupted_run",
     "test_survival",
     "test_training",
     "test_page_draw",

@@ -6,10 +6,8 @@ import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -118,15 +116,6 @@ def test_tensorboard_has_the_bound_and_the_pictures(run: tuple[Path, str]) -> No
     assert pictures == {"reconstructions", "samples", "latents"}
 
 
-@pytest.mark.mnist
-def test_resuming(run: tuple[Path, str], mnist_dir: Path, tmp_path: Path) -> None:
-    shutil.copytree(run[0], tmp_path / "run")
-    resumed = fit(mnist_dir, "--ckpt_path=last", *short(tmp_path / "run", epochs=3))
-    assert "Restored all states" in resumed
-    steps = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert steps == 15
-
-
 HOLD_LOCK = """
 import sys, time
 from pathlib import Path
@@ -135,36 +124,6 @@ with only_run_in(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.mark.mnist
-@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_a_stopped_run_leaves_a_usable_checkpoint(
-    stop: signal.Signals, status: int, mnist_dir: Path, tmp_path: Path
-) -> None:
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(
-            command(*short(tmp_path, epochs=100_000), "--model.compile=false"),
-            env=for_training(mnist_dir),
-            stdout=output,
-            stderr=output,
-            # a background job's children are born deaf to Ctrl-C, and tests may run in one
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            for _ in range(900):
-                time.sleep(0.1)
-                if last.exists():
-                    break
-            process.send_signal(stop)
-            process.wait(60)
-        finally:
-            process.kill()
-    assert process.returncode == status
-    assert f"Saved {last}. Go on with the same command and --ckpt_path last" in (tmp_path / "output").read_text()
-    vae = VAE.load_from_checkpoint(last)
-    assert all(parameter.isfinite().all() for parameter in vae.parameters())
 
 
 @pytest.mark.mnist
@@ -292,6 +251,11 @@ def test_other_objectives_train_on_real_digits(
         ("--model.vae.init_args.latent_dim=0", "latent_dim must be between 1 and"),
         ("--data.binarize=dynamic", "give one of them"),
         ("--trainer.devices=266026732", "devices must be at most 1024, got 266026732"),
+        ("--trainer.precision=bf16-true", "precision must be one of 32-true, .*, got bf16-true: weights in half"),
+        ("--trainer.precision=16-true", "got 16-true"),
+        ("--trainer.precision=transformer-engine", "got transformer-engine"),
+        ("--trainer.enable_checkpointing=false", "fit exports its model from a checkpoint: leave out"),
+        ("--trainer.barebones=true", "fit exports its model from a checkpoint: leave out"),
     ],
 )
 def test_bad_settings_end_in_a_sentence(
@@ -303,6 +267,46 @@ def test_bad_settings_end_in_a_sentence(
     monkeypatch.setattr(sys, "argv", ["fit.py", argument])
     with pytest.raises(SystemExit, match=sentence):
         script.main()
+
+
+@pytest.mark.mnist
+@in_this_process
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["--trainer.val_check_interval=100"], "val_check_interval"),
+        (["--trainer.max_epochs=-1"], "needs an end: set --trainer.max_epochs"),
+        (["--model.importance_epochs=5", "--model.importance_samples=2"], "set max_epochs to at least as many"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_the_run_end_in_a_sentence(
+    settings: list[str], sentence: str, fit_here: Callable[..., None], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=sentence):
+        fit_here(*short(tmp_path), *settings)
+
+
+@pytest.mark.mnist
+@in_this_process
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["--optimizer=AdamW", "--optimizer.lr=1e-3"],
+        ["--optimizer=SGD", "--optimizer.lr=1e-3", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=1"],
+        ["--trainer.precision=64-true"],
+        ["--trainer.precision=16-mixed"],
+        ["--trainer.plugins=lightning.pytorch.plugins.io.TorchCheckpointIO"],
+        ["--trainer.log_every_n_steps=0"],
+    ],
+    ids=lambda settings: settings[0],
+)
+def test_the_trainer_s_settings(settings: list[str], fit_here: Callable[..., None], tmp_path: Path) -> None:
+    """Each trains, exports, and goes on."""
+    for epochs in (1, 2):
+        fit_here(*short(tmp_path, epochs), "--ckpt_path=last", *settings)
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 10
+    assert all(value.isfinite().all() for value in load(tmp_path / "pretrained", device="cpu").parameters())
 
 
 @pytest.mark.parametrize("likelihood_type", LIKELIHOOD_TYPES)
@@ -379,7 +383,7 @@ def test_the_last_epochs_maximise_the_importance_weighted_bound(tmp_path: Path) 
 def test_more_importance_epochs_than_epochs(tmp_path: Path) -> None:
     loader = torch.utils.data.DataLoader([(torch.rand(4, 1, 28, 28), 0)], batch_size=None)
     training = VAETraining(TINY["dense"](), importance_epochs=5, importance_samples=2)
-    with pytest.raises(ValueError, match="set max_epochs to at least as many"):
+    with pytest.raises(MisconfigurationException, match="set max_epochs to at least as many"):
         quiet_trainer(tmp_path, max_epochs=2).fit(training, loader, loader)
 
 
@@ -405,7 +409,7 @@ def test_training_without_an_end_is_refused(tmp_path: Path) -> None:
     trainer = quiet_trainer(tmp_path, max_epochs=-1)
     x = torch.rand(4, 1, 28, 28)
     loader = torch.utils.data.DataLoader([(x, 0)], batch_size=None)
-    with pytest.raises(ValueError, match="needs an end"):
+    with pytest.raises(MisconfigurationException, match="needs an end"):
         trainer.fit(VAETraining(TINY["dense"]()), loader, loader)
 
 
@@ -508,6 +512,8 @@ def test_damage_within_a_checkpoint_is_noticed(run: tuple[Path, str], tmp_path: 
         ({"epoch": 10**9}, "1000000000 epochs"),
         ({"global_step": "many"}, "it counts 'many' steps"),
         ({"optimizer_states": []}, "its optimizer_states are empty"),
+        ({"lr_schedulers": None}, "its lr_schedulers are not a list"),
+        ({"callbacks": {"Timer": 3}}, "TypeError"),
         ({"loops": {}}, "its loops are empty"),
         ({"loops": None}, "its loops are empty"),
     ],
@@ -613,14 +619,6 @@ def test_steps_that_are_checked_together(tmp_path: Path) -> None:
         with pytest.raises(Diverged, match="not finite in step 2"):
             check()
         assert torch.load(tmp_path / "diverged-0.pt")["batch"] == "batch 2"
-
-
-@pytest.mark.parametrize(
-    ("asked", "epochs", "interval"),
-    [(5, 85, 5), (5, 84, 4), (5, 7, 1), (5, 1, 1), (1, 6, 1), (5, -1, 5), (5, None, 5), (None, 10, None), (0, 10, 0)],
-)
-def test_the_last_epoch_is_validated(asked: int | None, epochs: int | None, interval: int | None) -> None:
-    assert script.validation_interval(asked, epochs) == interval
 
 
 def test_the_last_epochs_are_not_rotated() -> None:

@@ -37,7 +37,8 @@ class Pace(NamedTuple):
 class TimeEstimate(Callback):
     """Says once, after a few timed steps, how long the training will take on this machine.
 
-    A training that ends before enough steps have been timed, about two seconds, gets no estimate.
+    A training that ends before enough steps have been timed, about two seconds, gets no estimate. The trainer needs a
+    data module.
     """
 
     def __init__(self) -> None:
@@ -118,8 +119,8 @@ def _steps_per_epoch(trainer: lightning.Trainer) -> float:
 def _validations_per_epoch(trainer: lightning.Trainer) -> float:
     if not trainer.enable_validation:
         return 0.0
-    interval: Any = trainer.val_check_interval
-    within = 1.0  # also where validation is due by time
+    interval: Any = getattr(trainer, "val_check_interval", None)  # missing where validation is due by time
+    within = 1.0
     if isinstance(interval, float):
         within = 1 / interval
     elif isinstance(interval, int):
@@ -128,10 +129,11 @@ def _validations_per_epoch(trainer: lightning.Trainer) -> float:
 
 
 def _validation_batches(trainer: lightning.Trainer) -> int:
-    """Batches of a validation, as ``--trainer.limit_val_batches`` limits them."""
+    """Batches of a validation in each process, as ``--trainer.limit_val_batches`` limits them."""
     if not trainer.enable_validation:
         return 0
-    batches = len(trainer.datamodule.val_dataloader())  # type: ignore[attr-defined]
+    loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+    batches = math.ceil(len(loader) / trainer.world_size)
     limit: Any = trainer.limit_val_batches
     return min(limit, batches) if isinstance(limit, int) else int(limit * batches)
 

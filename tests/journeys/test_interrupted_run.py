@@ -71,7 +71,7 @@ class Worsen(Callback):
 
 
 class InterruptValidation(Callback):
-    """Ctrl-C within the second validation."""
+    """Ctrl-C in the second batch of the first validation."""
 
     times = 0
 
@@ -266,7 +266,7 @@ def test_any_checkpoint_of_a_run_goes_on(name: str, fit: Fit, tmp_path: Path) ->
 def test_ctrl_c_within_a_validation(fit: Fit, tmp_path: Path) -> None:
     """The checkpoint has the weights and their average each in its place."""
     with pytest.raises(SystemExit):
-        fit(tmp_path / "cut", "--trainer.callbacks+=test_interrupted_run.InterruptValidation")
+        fit(tmp_path / "cut", "--trainer.callbacks+=test_interrupted_run.InterruptValidation", max_epochs=1)
     fit(tmp_path / "whole", max_epochs=1)
     cut, whole = (
         torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("cut", "whole")
