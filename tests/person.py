@@ -67,14 +67,14 @@ class Person:
         self.page.locator(place).scroll_into_view_if_needed()
         return self.page.locator(place).bounding_box()
 
-    def draw(self, *points: tuple[int, int]) -> None:
+    def draw(self, *points: tuple[int, int], steps: int = 6) -> None:
         box = self.box("#pad canvas")
         mouse = self.page.mouse
         scale = box["width"] / 280
         mouse.move(box["x"] + scale * points[0][0], box["y"] + scale * points[0][1])
         mouse.down()
         for x, y in points[1:]:
-            mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=6)
+            mouse.move(box["x"] + scale * x, box["y"] + scale * y, steps=steps)
         mouse.up()
 
     def point_at(self, place: str, x: float, y: float) -> tuple[float, float]:

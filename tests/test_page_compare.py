@@ -24,7 +24,7 @@ def test_one_drawing_through_several_models(person: Person, vaes: dict[str, VAE]
     assert person.page.locator(".hf-protocols").inner_text().startswith("These models measure likelihood")
     for number in range(3):
         text = articles.nth(number).inner_text()
-        assert "reads as 7" in text or "reads as 9" in text
+        assert "looks like 7" in text or "looks like 9" in text
         assert "ELBO" in text
     name = articles.nth(2).locator("h2").inner_text()
     assert name == DENSE

@@ -89,7 +89,7 @@ def test_the_page_in_german(app: App, browser: Any) -> None:
     person.draw((140, 40), (140, 240))
     person.wait_for_change("#reconstruction", BLANK)
     person.settled("#reconstruction")
-    assert "gelesen" in person.page.locator(".hf-voted").inner_text()
+    assert "sieht aus wie" in person.page.locator(".hf-voted").inner_text()
     assert person.page.evaluate("document.documentElement.lang") == "de"
     context.close()
 

@@ -283,23 +283,6 @@ def test_latent_arithmetic_and_undo(person: Person) -> None:
     assert person.z == pytest.approx(expected, abs=1e-5)
 
 
-def test_back_and_forward_walk_the_pinned_points(person: Person) -> None:
-    person.choose(DENSE)
-    person.open("Sliders")
-    pinned = []
-    for number in (3, 8):
-        person.page.locator("#prior .hf-cell").nth(number).click()
-        pinned.append(person.z)
-        person.page.locator("#sliders input").first.fill("0.5")
-        person.page.wait_for_function("new URLSearchParams(location.search).get('z').startsWith('0.5,')")
-    person.page.go_back()
-    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[1][0])
-    person.page.go_back()
-    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[0][0])
-    person.page.go_forward()
-    person.page.wait_for_function("(x) => Math.abs(hfvae.state.z[0] - x) < 1e-3", arg=pinned[1][0])
-
-
 def test_the_point_for_programs(person: Person) -> None:
     person.choose(DENSE)
     person.open("Sliders")

@@ -42,12 +42,8 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> App
         widget("header/header", registry, SHARED, ["tour"])
         with gr.Tabs():
             with gr.Tab(TAB_NAMES("tab.draw"), id="draw", elem_id="draw-tab"):
-                widget(
-                    "draw/draw",
-                    registry,
-                    [*SHARED, reconstruct, posterior, class_examples],
-                    ["pad", "photo", "demonstration", "posterior"],
-                )
+                functions = [*SHARED, reconstruct, posterior, class_examples]
+                widget("draw/draw", registry, functions, ["pad", "photo", "demonstration", "posterior"])
                 widget("draw/explain", registry, SHARED)
             with gr.Tab(TAB_NAMES("tab.sliders"), id="sliders", elem_id="sliders-tab"):
                 widget("sliders/sliders", registry, [*SHARED, draws])

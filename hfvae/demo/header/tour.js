@@ -15,17 +15,22 @@ function showStep() {
   find(".hf-tour-place").textContent = `${place + 1} / ${STEPS.length}`;
   find("[data-do=next]").textContent = hf.t(place < STEPS.length - 1 ? "tour.next" : "tour.done");
   unmark();
-  requestAnimationFrame(() => {
-    const shown = document.querySelector(target);
-    if (tour.hidden || !shown) return;
-    shown.classList.add("hf-toured");
-    hf.announce(hf.t(`tour.${place + 1}`, names));
-  });
+  hf.announce(hf.t(`tour.${place + 1}`, names));
+  mark(target);
 }
-// Bring a step and what it talks about into view, if the visitor asked for the step.
+// Outline what a step talks about, as soon as its tab is there.
+function mark(target) {
+  if (tour.hidden || STEPS[place][1] !== target) return;
+  const shown = document.querySelector(target);
+  shown ? shown.classList.add("hf-toured") : setTimeout(mark, 100, target);
+}
+// Bring the tour into view, and what its step talks about if that is below the window's lower quarter.
 function bringIntoView() {
   tour.scrollIntoView({ block: "nearest" });
-  requestAnimationFrame(() => document.querySelector(STEPS[place][1])?.scrollIntoView({ block: "nearest" }));
+  requestAnimationFrame(() => {
+    const shown = document.querySelector(STEPS[place][1]);
+    if (shown?.getBoundingClientRect().top > 0.75 * innerHeight) shown.scrollIntoView({ block: "nearest" });
+  });
 }
 const unmark = () => document.querySelector(".hf-toured")?.classList.remove("hf-toured");
 

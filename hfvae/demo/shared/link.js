@@ -41,20 +41,29 @@
     // The present address follows the point; an entry of the history with a pinned point stays as it is.
     write() {
       clearTimeout(due);
-      due = setTimeout(() => record({}), PAUSE);
+      due = setTimeout(record, PAUSE, false);
     },
     // Let the browser's back and forward lead to the present point.
     pin() {
-      record({ pinned: true });
+      record(true);
     },
   };
   // The history's entry has the whole drawing, for reloads and for back and forward.
-  function record(entry) {
+  function record(pinned) {
     clearTimeout(due);
     due = null;
-    history[history.state?.pinned ? "pushState" : "replaceState"]({ ...entry, drawing: state.drawing }, "", hf.link.address());
+    const address = hf.link.address();
+    const leaves = history.state?.pinned && !(atHere(address) && history.state.drawing === state.drawing);
+    const entry = { pinned: pinned || (history.state?.pinned && !leaves), drawing: state.drawing };
+    history[leaves ? "pushState" : "replaceState"](entry, "", address);
   }
-  addEventListener("pagehide", () => due !== null && record({}));
+  // Whether an address differs from the present one in nothing but the tab.
+  function atHere(address) {
+    const [one, other] = [address, location.href].map((href) => new URL(href));
+    for (const url of [one, other]) url.searchParams.delete("tab");
+    return one.href === other.href;
+  }
+  addEventListener("pagehide", () => due !== null && record(false));
 
   // What an address says, {model, z, origin, drawing}, and what is wrong with it; `kept` is the history's drawing. A point
   // is the drawing's own, origin "draw", only beside that drawing.
