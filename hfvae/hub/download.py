@@ -190,6 +190,9 @@ class ModelSource:
                 final = not pauses or time.monotonic() - started > _RETRY_UNTIL
                 if final or not isinstance(failure, DownloadError):
                     raise failure from error
+                answer = _answer(error)
+                if answer is not None and answer.status_code == 416:
+                    options["force_download"] = True  # the partial file that an older client resumes is too long
                 time.sleep(pauses.pop(0))
 
     def _explain(self, filename: str, error: BaseException) -> HubError:
