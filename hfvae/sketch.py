@@ -24,7 +24,8 @@ def to_digit(drawing: Tensor, light_ground: bool | None = None, box: int = BOX) 
 
     Args:
         drawing: (H, W), grey levels of any real or integer dtype and any range; light ink on a dark ground or dark
-            ink on a light one. At most 4096 pixels a side.
+            ink on a light one. At most 4096 pixels a side. Of a PIL image: ``as_images(picture, (1, picture.height,
+            picture.width))[0, 0]``, with `hfvae.images.as_images`, which also deals with transparency.
         light_ground: whether the ink is darker than its ground; None decides by the border, which is mostly ground.
         box: side, in field pixels, of the square that the ink is fitted into (1 to 28).
 

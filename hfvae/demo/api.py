@@ -1,6 +1,7 @@
 """Named endpoints for programs: for gradio_client and, with --mcp, as tools for language models.
 
-An image is rows of numbers from 0 (ground) to 1 (ink), 28 rows of 28, or a PNG as a data URL, both ways.
+An image is rows of numbers from 0 (ground) to 1 (ink), 28 rows of 28, or a PNG as a data URL, both ways. What is
+transparent in a PNG is treated as `hfvae.images.composite` says: white or black ink on a transparent ground is ink.
 """
 
 from __future__ import annotations
