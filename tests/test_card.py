@@ -55,6 +55,22 @@ def text(folder: Path) -> str:
     return (folder / hub.CARD).read_text()
 
 
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ({}, "for 3 epochs in 1.5 minutes (CPU, 2 threads, bf16-mixed); the weights are those of the best validation"),
+        ({"steps": 1234, "weights": "best", "validation_bound": 12.345}, "the best validation bound, 12.35 nats. Code"),
+        ({"steps": 1234, "weights": "last", "validation_bound": None}, "the last step, since there was no validation."),
+        ({"epochs": 1, "steps": 1234}, "for 1 epoch (1,234 steps) in 1.5 minutes"),
+    ],
+    ids=["of an earlier version", "best", "last", "one epoch"],
+)
+def test_the_card_says_which_weights_it_is_about(record: dict[str, Any], sentence: str, folder: Path) -> None:
+    (folder / hub.TRAINING).write_text(json.dumps(TRAINING | record))
+    hub.write_card(folder, VAE.from_pretrained(folder).facts())
+    assert sentence in " ".join(text(folder).split())
+
+
 def test_a_fresh_card_is_valid_and_says_what_is_missing(folder: Path) -> None:
     data = validate_card(text(folder)).data.to_dict()
     assert (data["library_name"], data["license"], data["datasets"]) == ("hfvae", "mit", ["ylecun/mnist"])

@@ -23,8 +23,12 @@ PACE = Pace(step=1.0, importance_step=3.0, validation=4.0)
 
 
 class TenBatches(lightning.LightningDataModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = batches(*[4] * 10)
+
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(batches(*[4] * 10), batch_size=None)
+        return DataLoader(self.batches, batch_size=None)
 
     val_dataloader = train_dataloader
 

@@ -7,7 +7,7 @@ A model is a folder, on disk or on a hub, with
     model.safetensors      the weights
     latents.safetensors    codes, labels, ELBOs and places of the test set, for the latent map (optional)
     metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
-    training.json          the command, recipe and time that train/fit.py took (optional)
+    training.json          the command, recipe, time and choice of weights of train/fit.py (optional)
     figures/               images for the card (optional)
     onnx/                  encoder, decoder and prior as ONNX, and the checksum of the weights they are of (optional)
     README.md              the model card

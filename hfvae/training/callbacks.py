@@ -40,7 +40,7 @@ class LogImages(Callback):
         self._next = 0
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        last = trainer.current_epoch + 1 == trainer.max_epochs
+        last = 0 <= (trainer.max_epochs or -1) <= trainer.current_epoch + 1  # a validation after the end counts too
         due = last or trainer.current_epoch >= self._next
         if trainer.sanity_checking or not trainer.is_global_zero or not due:
             return

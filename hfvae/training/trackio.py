@@ -34,6 +34,7 @@ class TrackioLogger(Logger):
             raise ModuleNotFoundError("TrackioLogger needs trackio: pip install trackio")
         self._project, self._name, self._options = project, name, dict(options or {})
         self._run: Any = None
+        self._finished = False
         self._hyperparameters: dict[str, Any] = {}
 
     @property
@@ -46,13 +47,12 @@ class TrackioLogger(Logger):
 
     @property
     def run(self) -> Any:
-        """Trackio's run, begun when it is first needed."""
+        """Trackio's run, begun when it is first needed, and resumed for a validation after the training."""
         import trackio  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         if self._run is None:
-            self._run = trackio.init(
-                project=self._project, name=self._name, config=self._hyperparameters, **self._options
-            )
+            options = {**self._options, "resume": "allow"} if self._finished else self._options
+            self._run = trackio.init(project=self._project, name=self._name, config=self._hyperparameters, **options)
         return self._run
 
     @rank_zero_only
@@ -68,6 +68,7 @@ class TrackioLogger(Logger):
     def finalize(self, status: str) -> None:
         if self._run is not None:
             self._run.finish()
+            self._name, self._run, self._finished = self._run.name, None, True
 
 
 @log_figure.register

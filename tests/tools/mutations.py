@@ -70,7 +70,7 @@ MUTATIONS = [
     # what travels and what is kept
     Mutation("data.py", "augmentation=self.augmentation)", "noise_seed=self.seed)", "test_data.py"),
     Mutation("data.py", "val, noise_seed=self.seed)", "val)", "test_data.py"),
-    Mutation("data.py", "generator=Generator(),", "", "test_survival.py -k killed_and"),
+    Mutation("data.py", "generator=Generator(),", "", "journeys/test_interrupted_run.py -k killed_and"),
     Mutation("augmentation.py", "moved.clamp(0, 255)", "moved", "test_augmentation.py"),
     Mutation("augmentation.py", ".mul_(self.edge_contrast)", "", "test_augmentation.py"),
     Mutation("readers.py", "labels.long() - self.first_label", "labels.long()", "test_extension.py -k letters"),
