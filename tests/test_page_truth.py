@@ -161,7 +161,7 @@ NEWCOMER = """
 window.verdicts = new Set();
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
     const said = document.querySelector(".hf-voted")?.textContent;
-    if (said?.includes("looks like")) verdicts.add(said.replace(/ \\\\(.*/, ""));
+    if (said?.includes("looks like")) verdicts.add(said.split(" (")[0]);
 }).observe(document, { subtree: true, childList: true, characterData: true }));
 """
 
