@@ -47,9 +47,10 @@ function update() {
   find("[data-do=renew]").hidden = drawing;
   warn(models);
   const request = { models, ink: drawing ? hf.state.ink() : null, seed: drawing ? null : seed };
-  const sameInput = wanted?.ink === request.ink && wanted.seed === request.seed;
-  if (sameInput && wanted.models.every((model, i) => model === models[i]) && wanted.models.length === models.length) return; // it is on show, or on its way
-  if (!sameInput) table.replaceChildren();
+  const sameInk = wanted?.ink === request.ink;
+  const sameModels = wanted?.models.length === models.length && models.every((model, i) => model === wanted.models[i]);
+  if (sameInk && sameModels && wanted.seed === request.seed) return; // it is on show, or on its way
+  if (!sameInk) table.replaceChildren(); // what is there is about another drawing
   const empty = drawing && !request.ink;
   wanted = empty || !models.length ? null : request;
   find(".hf-compare-empty").textContent = hf.t(empty ? "compare.empty" : wanted ? "waiting" : "compare.few");
