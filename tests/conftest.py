@@ -19,10 +19,10 @@ from hfvae import VAE, MNISTDataModule, hub, load
 
 LONGEST = [
     "test_wheel",
-    "test_space",
-    "test_clone",
     "test_share",
     "test_publish",
+    "test_space",
+    "test_clone",
     "test_page_serving",
     "test_page_point",
     "test_page_sliders",
