@@ -30,11 +30,11 @@ print(ConvVAE.from_pretrained("user/name", revision="v1").push_to_hub("user/name
 @pytest.mark.mnist
 @pytest.mark.browser
 @pytest.mark.timeout(900)
-def test_fit_evaluate_push_load_show(mnist_dir: Path, browser: Any, tmp_path: Path) -> None:
+def test_fit_evaluate_push_load_show(few_digits: Path, browser: Any, tmp_path: Path) -> None:
     with HubServer() as server:
         environment = {
             **server.env(tmp_path / "home", "hf_user"),
-            "HFVAE_DATA_DIR": str(mnist_dir),
+            "HFVAE_DATA_DIR": str(few_digits),
             "PYTHONPATH": str(REPOSITORY),
         }
 
