@@ -188,12 +188,7 @@ def push(
     """
     repo_id, api = full_repo_id(repo_id, token), HfApi(token=token, **CLIENT)
     exists = check_push(repo_id, repo_type=repo_type, private=private, tag=tag, token=token)
-    so_far = "nothing was sent"
-    if not exists:
-        sdk = "gradio" if repo_type == "space" else None
-        create = partial(api.create_repo, repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
-        _call_api(repo_id, so_far, create)
-        so_far = "the repository was created, and nothing was sent to it"
+    so_far = "nothing was sent" if exists else _create(api, repo_id, repo_type, private)
     for name, value in (variables or {}).items():
         _call_api(repo_id, so_far, partial(api.add_space_variable, repo_id, name, value))
     if revision is not None:
@@ -213,6 +208,14 @@ def push(
         state = f"the files have arrived as commit {commit.oid}, without the tag"
         _call_api(repo_id, state, partial(api.create_tag, repo_id, tag=tag, revision=commit.oid, repo_type=repo_type))
     return commit
+
+
+def _create(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:
+    """Make a repository; returns the state that a failure from then on leaves."""
+    sdk = "gradio" if repo_type == "space" else None
+    create = partial(api.create_repo, repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
+    _call_api(repo_id, "nothing was sent", create)
+    return "the repository was created, and nothing was sent to it"
 
 
 def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
