@@ -189,7 +189,7 @@ def test_only_sampling_looks_inside_distributions(path: Path) -> None:
 @pytest.mark.parametrize("script", sorted((PACKAGE / "demo").rglob("*.js")), ids=lambda path: path.name)
 def test_the_page_knows_no_data_set(script: Path) -> None:
     assert not [name for name in DATASETS if name in script.read_text()]
-    assert "digit" not in re.sub(r'["#]digits|=digits|\.hf-digits|FractionDigits', "", script.read_text())
+    assert "digit" not in re.sub(r'["#]digits|=digits|\.hf-digits|FractionDigits|to_digit', "", script.read_text())
 
 
 LATER = ("lightning", "torchvision", "sklearn", "torch._dynamo", "sympy")

@@ -58,6 +58,6 @@ def test_every_command_of_the_wheel(
         sent = server.files("user/name")
         assert json.loads(sent["training.json"])["command"].startswith("hfvae fit ")
         assert not CLONE_ONLY.search(re.sub(r"or in a clone `[^`]*`", "", sent["README.md"].decode()))
-        run = [python, "-m", "hfvae", "app", "--model", "user/name", "--model", "mnist-dense-2d"]
+        run = [python, "-m", "hfvae", "app", "--model", "mnist-dense-2d", "--model", "user/name"]
         with served(run, work, environment) as url, visitor(browser, url) as person:
             walk(person)
