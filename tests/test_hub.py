@@ -71,7 +71,7 @@ def test_codes_are_void_once_the_weights_change(folder: Path) -> None:
     hub.write_latents(folder, hub.Latents(torch.randn(10, 2), torch.arange(10)))
     TINY["dense"]().save_pretrained(folder)
     assert not hub.ModelSource(folder).has_latents()
-    with pytest.raises(hub.NotFoundError, match="no latent codes of its present weights"):
+    with pytest.raises(hub.NotFoundError, match="no latent codes for these weights"):
         hub.ModelSource(folder).latents()
 
 
@@ -110,7 +110,7 @@ def test_float16_storage_loads_as_float32(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
-        ({"model_class": "os.system"}, hub.ConfigError, "known classes are ConvVAE, DenseVAE"),
+        ({"model_class": "os.system"}, hub.ConfigError, "known classes are .*ConvVAE, DenseVAE"),
         ({"model_class": "DELETE"}, hub.ConfigError, "names no model_class"),
         ({"model_class": ["DenseVAE"]}, hub.ConfigError, "names no model_class"),
         ({"format_version": 2}, hub.ConfigError, "reads up to 1: upgrade"),

@@ -12,7 +12,7 @@ from support import REPOSITORY
 from hfvae import hub
 from hfvae.hub import space
 
-APP_NEEDS = {"torch", "numpy", "huggingface_hub", "httpx2", "packaging", "safetensors", "Jinja2", "tqdm"}
+APP_NEEDS = {"torch", "numpy", "huggingface_hub", "packaging", "safetensors", "Jinja2", "tqdm"}
 APP_NEEDS |= {"typing_extensions", "gradio", "markdown-it-py", "pillow"}
 
 

@@ -78,9 +78,10 @@ def test_fit_evaluate_push_load_show(few_digits: Path, browser: Any, tmp_path: P
         assert {name: after[name] for name in before} == before, (
             "a push of the same model keeps what was measured on it"
         )
-        by_hand = before["README.md"] + b"\nWritten by hand.\n"
-        server.put("user/name", {"README.md": by_hand})
+        with (tmp_path / folder / "README.md").open("a") as card:
+            card.write("\nWritten by hand.\n")
         script("push.py", "--model", folder, "--repo_id", "user/name")
+        python("-c", PUSH_AGAIN)
         assert {**server.files("user/name"), "README.md": b""} == {**before, "README.md": b""}
         assert b"Written by hand." in server.files("user/name")["README.md"]
 
