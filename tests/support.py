@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _ in range(600):
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
