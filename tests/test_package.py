@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY
+from support import REPOSITORY, copy_repository
 
 from hfvae import hub
 from hfvae.version import __version__
@@ -20,12 +19,7 @@ from hfvae.version import __version__
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`python -m build` of a clone, with the build tools that are installed."""
-    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for path in REPOSITORY.iterdir():
-        if path.is_dir() and path.name in ("hfvae", "configs", "docs", "tests", "train"):
-            shutil.copytree(path, source / path.name, ignore=shutil.ignore_patterns("__pycache__", "MNIST"))
-        elif path.is_file():
-            shutil.copy(path, source / path.name)
+    source, output = copy_repository(tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), str(source)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return output

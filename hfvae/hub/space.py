@@ -20,7 +20,15 @@ CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 """PyTorch's own builds, without 4 GB of CUDA packages; the address that pytorch.org gives."""
 NOT_IN_A_SPACE = (
     *("pretrained", "recipes", "training", "data.py", "readers.py", "plots.py", "export.py"),
-    *("cli/classifier.py", "cli/evaluate.py", "cli/export.py", "cli/fit.py", "cli/metrics.py", "cli/push.py"),
+    *(
+        "cli/classifier.py",
+        "cli/evaluate.py",
+        "cli/export.py",
+        "cli/fit.py",
+        "cli/metrics.py",
+        "cli/push.py",
+        "cli/result.py",
+    ),
 )
 """What only training, evaluation and publishing need, relative to the package."""
 APP = '''"""Draw digits, move latents, explore the latent map: `python app.py`, or hosted as a Space."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import REPOSITORY
+from support import REPOSITORY, copy_repository, write_few_digits
 
 from hfvae.hub.space import CPU_BUILDS
 
@@ -65,29 +65,13 @@ def install(request: pytest.FixtureRequest, tmp_path: Path) -> Install:
 @pytest.fixture(scope="session")
 def few_digits(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the first 3,000 and 500 of MNIST's images, so that evaluations take seconds."""
-    target = tmp_path_factory.mktemp("few")
-    (target / "MNIST" / "raw").mkdir(parents=True)
-    for part, count in (("train", 3000), ("t10k", 500)):
-        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            name = f"MNIST/raw/{part}-{kind}-ubyte"
-            content = (mnist_dir / name).read_bytes()
-            kept = content[:4] + count.to_bytes(4, "big") + content[8 : header + count * size]
-            (target / name).write_bytes(kept)
-    return target
+    return write_few_digits(mnist_dir, tmp_path_factory.mktemp("few"), 3000, 500)
 
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository's files, without what tests and runs leave in it."""
-    target = tmp_path_factory.mktemp("clone") / "hfvae"
-    target.mkdir()
-    junk = shutil.ignore_patterns("__pycache__", "MNIST", "reconstructions.png")
-    for path in REPOSITORY.iterdir():
-        if path.name in ("hfvae", "configs", "docs", "tests", "train"):
-            shutil.copytree(path, target / path.name, ignore=junk)
-        elif path.is_file() and not path.name.startswith("."):
-            shutil.copy(path, target)
-    return target
+    return copy_repository(tmp_path_factory.mktemp("clone"))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from support import REPOSITORY, for_training
+from support import REPOSITORY, for_training, write_few_digits
 
 from hfvae import VAE, hub, load
 from hfvae.cli import fit as script
@@ -117,14 +117,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 @pytest.fixture(scope="module")
 def few_digits(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 1,800 training and 200 test images of MNIST."""
-    folder = tmp_path_factory.mktemp("few")
-    (folder / "MNIST" / "raw").mkdir(parents=True)
-    for part, count in (("train", 1800), ("t10k", 200)):
-        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            name = f"MNIST/raw/{part}-{kind}-ubyte"
-            content = (mnist_dir / name).read_bytes()[: header + size * count]
-            (folder / name).write_bytes(content[:4] + count.to_bytes(4, "big") + content[8:])
-    return folder
+    return write_few_digits(mnist_dir, tmp_path_factory.mktemp("few"), 1800, 200)
 
 
 @pytest.fixture
