@@ -18,7 +18,7 @@ import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
+from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training, write_few_digits
 
 from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
@@ -141,13 +141,15 @@ def test_every_recipe_runs(config: Path, fit_here: Callable[..., None], tmp_path
     "config", [path for path in CONFIGS if "callbacks" in path.read_text()], ids=lambda path: path.stem
 )
 def test_averaged_weights_do_not_ruin_a_short_run(
-    config: Path, fit_here: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, fit_here: Callable[..., None], mnist_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--model.vae.init_args.hidden_features=[64]"]
+    digits = write_few_digits(mnist_dir, tmp_path / "data", 3600, 500)  # 60 batches of 50, and a sixth to validate
+    small = ["--model.vae.init_args.hidden_features=[64]", f"--data.data_dir={digits}", "--data.batch_size=50"]
+    small.append("--data.validation_images=600")
     if "ConvVAE" in config.read_text():
         small.append("--model.vae.init_args.channels=[4,8]")
-    if "importance_epochs" in config.read_text():
-        small += ["--model.importance_epochs=0", "--model.importance_samples=1", "--model.kl_warmup_epochs=0"]
+    if "prior_options" in config.read_text():
+        small.append('--model.vae.init_args.prior_options={"blocks": 2, "features": 16}')
     limits = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=60", "--trainer.limit_val_batches=4"]
 
     def bound(name: str, *settings: str) -> float:
