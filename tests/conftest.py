@@ -108,6 +108,19 @@ def mnist_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_digits(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the first 3,600 and 500 of MNIST's images, so that trainings and evaluations take seconds."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "MNIST" / "raw").mkdir(parents=True)
+    for part, count in (("train", 3600), ("t10k", 500)):
+        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            name = f"MNIST/raw/{part}-{kind}-ubyte"
+            content = (mnist_dir / name).read_bytes()[: header + size * count]
+            (folder / name).write_bytes(content[:4] + count.to_bytes(4, "big") + content[8:])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def mnist(mnist_dir: Path) -> MNISTDataModule:
     """Grey test and training digits, 500 a batch."""
     module = MNISTDataModule(mnist_dir, batch_size=500)

@@ -64,17 +64,6 @@ def chromium() -> str | None:
     return os.environ.get("HFVAE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def write_few_digits(mnist_dir: Path, folder: Path, training: int, test: int) -> Path:
-    """A data folder with the first of MNIST's training and test images, so many of each, made in `folder`."""
-    (folder / "MNIST" / "raw").mkdir(parents=True)
-    for part, count in (("train", training), ("t10k", test)):
-        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            name = f"MNIST/raw/{part}-{kind}-ubyte"
-            content = (mnist_dir / name).read_bytes()[: header + size * count]
-            (folder / name).write_bytes(content[:4] + count.to_bytes(4, "big") + content[8:])
-    return folder
-
-
 def copy_repository(target: Path) -> Path:
     """The repository's files in an existing folder, as a clone has them, without what tests and runs leave there."""
     junk = shutil.ignore_patterns("__pycache__", "MNIST", "reconstructions.png")

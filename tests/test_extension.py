@@ -26,8 +26,10 @@ from hfvae.priors import PRIORS
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 
 BLOCKS = {
-    re.match(r"# (\w+)\.py", block)[1]: block  # type: ignore[index]
-    for block in re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "extend.md").read_text(), re.DOTALL)
+    name: block
+    for block, name in re.findall(
+        r"```python\n(# (\w+)\.py.*?)```", (REPOSITORY / "docs" / "extend.md").read_text(), re.DOTALL
+    )
 }
 SMALL = ["--model.vae.init_args.hidden_features=[16]", "--model.optimizer=adam"]
 SETTINGS = {

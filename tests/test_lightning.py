@@ -111,15 +111,15 @@ def test_settings_in_another_encoding_are_named(encoding: str, arguments: list[s
 
 
 @pytest.mark.mnist
-def test_validate_and_test(mnist_dir: Path, tmp_path: Path) -> None:
+def test_validate_and_test(few_digits: Path, tmp_path: Path) -> None:
     recipe = find_recipe("mnist_dense")
-    fit(mnist_dir, *short(tmp_path / "run"), "--config", str(recipe))
+    fit(few_digits, *short(tmp_path / "run"), "--config", str(recipe))
     steps = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert steps == 5, "--trainer.max_epochs 1 before --config counts"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
     for stage, name in (("validate", "val"), ("test", "test")):
         options = [f"--trainer.limit_{name}_batches=2", "--config", str(recipe), "--ckpt_path=last"]
-        said = fit(mnist_dir, stage, *short(tmp_path / "run"), *options)
+        said = fit(few_digits, stage, *short(tmp_path / "run"), *options)
         assert re.search(rf"{name}/elbo\W+-?\d+\.\d+", said), said
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert after == before, "measuring writes nothing"

@@ -64,10 +64,10 @@ def test_models_load(installed: Path, tmp_path: Path) -> None:
     assert done.stdout.split() == [str(installed / "hfvae" / "__init__.py"), __version__, "2", "32"]
 
 
-def test_a_recipe_by_name(installed: Path, mnist_dir: Path, tmp_path: Path) -> None:
+def test_a_recipe_by_name(installed: Path, few_digits: Path, tmp_path: Path) -> None:
     """What `pip install "hfvae[train]"` gives: train by a recipe's name, away from the repository."""
     command = [sys.executable, "-m", "hfvae", "fit", "--config", "mnist_conv", "--trainer.fast_dev_run", "1"]
-    environment = {**alone(installed), "HFVAE_DATA_DIR": str(mnist_dir), "OMP_NUM_THREADS": "1"}
+    environment = {**alone(installed), "HFVAE_DATA_DIR": str(few_digits), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     command[5] = "mnist_com"

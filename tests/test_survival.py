@@ -26,7 +26,7 @@ class Poison(Callback):
 
 
 def start(
-    mnist_dir: Path,
+    few_digits: Path,
     root: Path,
     *arguments: str,
     preexec_fn: Callable[[], None] | None = None,
@@ -45,7 +45,7 @@ def start(
     given = [f"{name}={value}" for name, value in settings.items()]
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train" / "fit.py"), *given, *arguments],
-        env=for_training(mnist_dir, **environment),
+        env=for_training(few_digits, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,9 +67,9 @@ def refused(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def begun(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("begun")
-    finish(start(mnist_dir, root, "--trainer.max_epochs=1"))
+    finish(start(few_digits, root, "--trainer.max_epochs=1"))
     return root
 
 
@@ -78,13 +78,13 @@ def weights(root: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.mnist
-def test_a_full_disk(begun: Path, mnist_dir: Path) -> None:
+def test_a_full_disk(begun: Path, few_digits: Path) -> None:
     before = weights(begun)
 
     def nearly_full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
-    printed = refused(start(mnist_dir, begun, preexec_fn=nearly_full))
+    printed = refused(start(few_digits, begun, preexec_fn=nearly_full))
     assert "Stopped: [Errno" in printed
     assert "go on with --ckpt_path last" in printed
     assert all(torch.equal(value, before[name]) for name, value in weights(begun).items())
@@ -92,15 +92,15 @@ def test_a_full_disk(begun: Path, mnist_dir: Path) -> None:
 
 
 @pytest.mark.mnist
-def test_a_folder_that_cannot_be_written(mnist_dir: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(few_digits: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert "Stopped: [Errno" in refused(start(mnist_dir, tmp_path / "file" / "root"))
+    assert "Stopped: [Errno" in refused(start(few_digits, tmp_path / "file" / "root"))
 
 
 @pytest.mark.mnist
-def test_a_gradient_that_is_not_a_number(mnist_dir: Path, tmp_path: Path) -> None:
+def test_a_gradient_that_is_not_a_number(few_digits: Path, tmp_path: Path) -> None:
     printed = refused(
-        start(mnist_dir, tmp_path, "--trainer.callbacks+=test_survival.Poison", "--trainer.limit_train_batches=5")
+        start(few_digits, tmp_path, "--trainer.callbacks+=test_survival.Poison", "--trainer.limit_train_batches=5")
     )
     assert "not finite in step 7, epoch 1" in printed
     saved = torch.load(tmp_path / "diverged-0.pt", weights_only=True)
@@ -122,9 +122,9 @@ def test_a_gradient_that_is_not_a_number(mnist_dir: Path, tmp_path: Path) -> Non
     ids=["truncated", "foreign", "missing", "of another model"],
 )
 def test_a_checkpoint_that_is_no_use(
-    spoil: Callable[[Path], object], arguments: list[str], sentence: str, begun: Path, mnist_dir: Path, tmp_path: Path
+    spoil: Callable[[Path], object], arguments: list[str], sentence: str, begun: Path, few_digits: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "some.ckpt"
     path.write_bytes((begun / "checkpoints" / "last.ckpt").read_bytes())
     spoil(path)
-    assert sentence in refused(start(mnist_dir, tmp_path / "run", f"--ckpt_path={path}", *arguments))
+    assert sentence in refused(start(few_digits, tmp_path / "run", f"--ckpt_path={path}", *arguments))

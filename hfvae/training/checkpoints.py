@@ -54,7 +54,7 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.validated_step = 0
-        """The optimizer step after which this process last validated."""
+        """The optimizer step after which the run last validated."""
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -81,8 +81,12 @@ class BestCheckpoint(ModelCheckpoint):
         if bound is not None:
             self._adopt(bound)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "validated_step": self.validated_step}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Ignore the state in the checkpoint to resume: `on_load_checkpoint` reads that of ``best.ckpt``."""
+        """Take the step of the last validation; `on_load_checkpoint` reads the rest from ``best.ckpt``."""
+        self.validated_step = state_dict.get("validated_step", 0)
 
     def _adopt(self, bound: Tensor) -> None:
         """Take ``best.ckpt`` in this run's folder, with its bound, as the best so far."""
@@ -173,7 +177,8 @@ def outcome(
         trainer.save_checkpoint(path)
         return Outcome(path, None)
     averaged = any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    if averaged or best.validated_step < trainer.global_step:  # an average replaces the weights when training ends
+    validated = best.best_model_score is not None and best.validated_step == trainer.global_step
+    if averaged or not validated:  # an average replaces the weights when training ends
         [metrics] = trainer.validate(training, datamodule=data, verbose=False)
         best.offer(trainer, metrics[MONITOR])
     assert best.best_model_score is not None

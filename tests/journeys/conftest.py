@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import REPOSITORY, copy_repository, write_few_digits
+from support import REPOSITORY, copy_repository
 
 from hfvae.hub.space import CPU_BUILDS
 
@@ -60,12 +60,6 @@ def install(request: pytest.FixtureRequest, tmp_path: Path) -> Install:
         return str(environment / "bin" / "python")
 
     return install
-
-
-@pytest.fixture(scope="session")
-def few_digits(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the first 3,000 and 500 of MNIST's images, so that evaluations take seconds."""
-    return write_few_digits(mnist_dir, tmp_path_factory.mktemp("few"), 3000, 500)
 
 
 @pytest.fixture(scope="session")

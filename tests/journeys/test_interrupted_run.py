@@ -21,7 +21,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from support import REPOSITORY, for_training, write_few_digits
+from support import REPOSITORY, for_training
 
 from hfvae import VAE, hub, load
 from hfvae.cli import fit as script
@@ -95,11 +95,11 @@ def settings(root: Path, **changes: Any) -> list[str]:
     return [*(f"--trainer.{name}={value}" for name, value in chosen.items()), "--ckpt_path=last"]
 
 
-def start(mnist_dir: Path, root: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(few_digits: Path, root: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A training in a process of its own, which can be killed."""
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train" / "fit.py"), *settings(root), *arguments],
-        env={**for_training(mnist_dir, **environment), "PYTHONPATH": f"{Path(__file__).parent}:{REPOSITORY / 'tests'}"},
+        env={**for_training(few_digits, **environment), "PYTHONPATH": f"{Path(__file__).parent}:{REPOSITORY / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,12 +112,6 @@ def finish(process: subprocess.Popen[str]) -> str:
     printed, _ = process.communicate(timeout=110)
     assert process.returncode == 0, printed
     return printed
-
-
-@pytest.fixture(scope="module")
-def few_digits(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 1,800 training and 200 test images of MNIST."""
-    return write_few_digits(mnist_dir, tmp_path_factory.mktemp("few"), 1800, 200)
 
 
 @pytest.fixture
@@ -269,9 +263,9 @@ def test_ctrl_c_within_a_validation(fit: Fit, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_a_stopped_run_goes_on(stop: signal.Signals, status: int, mnist_dir: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on(stop: signal.Signals, status: int, few_digits: Path, tmp_path: Path) -> None:
     last = tmp_path / "checkpoints" / "last.ckpt"
-    process = start(mnist_dir, tmp_path, "--trainer.max_epochs=100000", "--model.compile=false")
+    process = start(few_digits, tmp_path, "--trainer.max_epochs=100000", "--model.compile=false")
     try:
         for _ in range(900):
             time.sleep(0.1)
@@ -284,7 +278,7 @@ def test_a_stopped_run_goes_on(stop: signal.Signals, status: int, mnist_dir: Pat
     assert process.returncode == status
     assert f"Saved {last}. Go on with the same command and --ckpt_path last" in printed
     epochs = hub.read_checkpoint(last).epoch + 1
-    finish(start(mnist_dir, tmp_path, f"--trainer.max_epochs={epochs}", "--model.compile=false"))
+    finish(start(few_digits, tmp_path, f"--trainer.max_epochs={epochs}", "--model.compile=false"))
     exported(tmp_path)
 
 
@@ -321,14 +315,14 @@ def require_same_results(one: Path, other: Path) -> None:
 
 @pytest.mark.timeout(120 + 40 * KILLS)
 @pytest.mark.parametrize("more", [[], LEARNED_PRIOR], ids=["muon, averaged", "adam, learned prior"])
-def test_killed_and_resumed_is_the_same_run(more: list[str], mnist_dir: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_is_the_same_run(more: list[str], few_digits: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    finish(start(mnist_dir, tmp_path / "whole", *more))
+    finish(start(few_digits, tmp_path / "whole", *more))
     took = time.monotonic() - started
     moments = random.Random(0)
     kills = 0
     while kills < KILLS:
-        process = start(mnist_dir, tmp_path / "killed", *more)
+        process = start(few_digits, tmp_path / "killed", *more)
         try:
             process.wait(moments.uniform(0.3, 0.8) * took)
         except subprocess.TimeoutExpired:
@@ -338,20 +332,20 @@ def test_killed_and_resumed_is_the_same_run(more: list[str], mnist_dir: Path, tm
             shutil.rmtree(tmp_path / "killed")
             kills, took = 0, 0.7 * took
         process.communicate()
-    finish(start(mnist_dir, tmp_path / "killed", *more))
+    finish(start(few_digits, tmp_path / "killed", *more))
     require_same_results(tmp_path / "whole", tmp_path / "killed")
     leftovers = [path for path in (tmp_path / "killed").rglob(".*") if path.is_file() and path.name != script.LOCK]
     assert len(leftovers) <= kills, "at most what each kill left of the file being written"
 
 
 @pytest.mark.timeout(300)
-def test_killed_while_writing(mnist_dir: Path, tmp_path: Path) -> None:
+def test_killed_while_writing(few_digits: Path, tmp_path: Path) -> None:
     """One run, killed in the middle of each file that it writes."""
-    finish(start(mnist_dir, tmp_path / "whole"))
+    finish(start(few_digits, tmp_path / "whole"))
     killer = "--trainer.callbacks+=test_interrupted_run.Killer"
     for file in ("best.ckpt", "last.ckpt", hub.WEIGHTS, hub.LATENTS, hub.CARD):
-        process = start(mnist_dir, tmp_path / "killed", killer, HFVAE_KILL_AT=file)
+        process = start(few_digits, tmp_path / "killed", killer, HFVAE_KILL_AT=file)
         process.communicate(timeout=110)
         assert process.returncode == -signal.SIGKILL, file
-    finish(start(mnist_dir, tmp_path / "killed"))
+    finish(start(few_digits, tmp_path / "killed"))
     require_same_results(tmp_path / "whole", tmp_path / "killed")
