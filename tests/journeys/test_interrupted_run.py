@@ -99,7 +99,10 @@ def start(few_digits: Path, root: Path, *arguments: str, **environment: str) -> 
     """A training in a process of its own, which can be killed."""
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train" / "fit.py"), *settings(root), *arguments],
-        env={**for_training(few_digits, **environment), "PYTHONPATH": f"{Path(__file__).parent}:{REPOSITORY / 'tests'}"},
+        env={
+            **for_training(few_digits, **environment),
+            "PYTHONPATH": f"{Path(__file__).parent}:{REPOSITORY / 'tests'}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
