@@ -231,7 +231,7 @@ def test_other_objectives_train_on_real_digits(
 
     arguments = [f"--model.vae.init_args.{setting}" for setting in settings]
     limits = ["--trainer.limit_train_batches=150", "--trainer.limit_val_batches=2", "--trainer.log_every_n_steps=5"]
-    root = [f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1"]
+    root = [f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1", "--data.batch_size=20"]
     fit_here(*arguments, *limits, *root)
     events = EventAccumulator(str(tmp_path / "logs"))
     events.Reload()
