@@ -138,7 +138,7 @@ class App:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
 
 def resident(pid: int) -> float:
