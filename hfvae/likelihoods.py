@@ -20,8 +20,7 @@ from .datasets import Pixels
 from .distributions import ContinuousBernoulli
 from .networks import Shape
 from .papers import CONTINUOUS_BERNOULLI, Paper
-from .precision import FullPrecision
-from .tensors import validate_args, values_known
+from .tensors import FullPrecision, validate_args, values_known
 
 LAMBDA_MIN = 1e-4
 """The continuous Bernoulli's lambda stays in [LAMBDA_MIN, 1 - LAMBDA_MIN] (Loaiza-Ganem & Cunningham 2019, sec. 5)."""

@@ -18,10 +18,9 @@ from .datasets import Pixels, TrainingData, assumed_dataset
 from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
 from .posteriors import DEFAULT_POSTERIOR, encoder_outputs, make_posterior
-from .precision import full_dtype, full_precision
 from .priors import DEFAULT_PRIOR, make_prior
 from .sampling import is_standard_normal, kl_or_estimate, rsample
-from .tensors import validate_tensor
+from .tensors import full_dtype, full_precision, validate_tensor
 
 
 class ELBOTerms(NamedTuple):

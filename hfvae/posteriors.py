@@ -15,8 +15,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from torch.func import functional_call
 
 from .arguments import build_from_table, choose
-from .precision import FullPrecision
-from .tensors import validate_args
+from .tensors import FullPrecision, validate_args
 
 LOG_STD_RANGE = (-10.0, 10.0)
 """For an outlying image, exp(log_std) must neither vanish nor overflow, which would end a training."""

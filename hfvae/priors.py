@@ -16,7 +16,7 @@ from torch.distributions import Distribution, Independent, Normal
 from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
 from .flows import Flow, FlowDistribution, FlowSampler
 from .papers import LEARNED_PRIOR, Paper
-from .precision import FullPrecision
+from .tensors import FullPrecision
 
 
 class Prior(FullPrecision):

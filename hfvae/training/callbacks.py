@@ -20,7 +20,7 @@ from ..data import MNISTDataModule
 from ..evaluation import encode_dataset
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
-from ..precision import HALF
+from ..tensors import HALF
 
 _EVERY_STEP_UNTIL = 100
 
