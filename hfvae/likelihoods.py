@@ -16,10 +16,9 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
 from .arguments import choose
-from .datasets import Pixels
+from .datasets import CONTINUOUS_BERNOULLI, Paper, Pixels
 from .distributions import ContinuousBernoulli
 from .networks import Shape
-from .papers import CONTINUOUS_BERNOULLI, Paper
 from .tensors import FullPrecision, validate_args, values_known
 
 LAMBDA_MIN = 1e-4

@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from . import arguments, hub, papers
-from .datasets import Pixels, TrainingData, assumed_dataset
+from . import arguments, hub
+from .datasets import VAE_PAPER, Pixels, TrainingData, assumed_dataset
 from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
 from .posteriors import DEFAULT_POSTERIOR, encoder_outputs, make_posterior
@@ -223,7 +223,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
             dataset=self.training_data.dataset,
             limits=self.likelihood.limits(pixels),
             parameters=sum(value.numel() for value in hub.distinct_weights(self).values()),
-            papers=tuple(paper for paper in (papers.VAE, self.likelihood.paper, self.prior_module.paper) if paper),
+            papers=tuple(paper for paper in (VAE_PAPER, self.likelihood.paper, self.prior_module.paper) if paper),
             details=self.card_details,
             template=self.card_template,
         )

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
+from .datasets import LEARNED_PRIOR, Paper
 from .flows import Flow, FlowDistribution, FlowSampler
-from .papers import LEARNED_PRIOR, Paper
 from .tensors import FullPrecision
 
 
