@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .distributions import ContinuousBernoulli
 from .inference import encode_loader, generate, interpolate, reconstruct
 from .models import VAE, ConvVAE, DenseVAE
+from .probability import continuous_bernoulli, flows, likelihoods, posteriors, priors, sampling
+from .probability.continuous_bernoulli import ContinuousBernoulli
 from .version import __version__
 from .zoo import load
 
@@ -29,6 +31,17 @@ __all__ = [
 ]
 _MODULES = ("data", "evaluation", "export", "plots", "sketch", "training")
 """Modules that `import hfvae` makes available without importing them."""
+_FORMER = {
+    "distributions": continuous_bernoulli,
+    "flows": flows,
+    "likelihoods": likelihoods,
+    "posteriors": posteriors,
+    "priors": priors,
+    "sampling": sampling,
+}
+"""Modules of `probability` by their earlier names: `import hfvae.likelihoods` still finds one."""
+globals().update(_FORMER)
+sys.modules.update({f"{__name__}.{name}": module for name, module in _FORMER.items()})
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from .augmentation import Augmentation
 from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
+from .probability.sampling import seeded_generator
 from .readers import READERS, IDXFiles, Images, Reader
-from .sampling import seeded_generator
 
 Batch = tuple[Tensor, Tensor]
 NOISE_BLOCK = 256

@@ -32,7 +32,7 @@ from hfvae.evaluation import (
     quadrature_nll,
     reconstruction_errors,
 )
-from hfvae.likelihoods import LIKELIHOODS, Likelihood
+from hfvae.probability.likelihoods import LIKELIHOODS, Likelihood
 
 SIDE, LATENTS, SIGMA = 3, 2, 0.5
 

@@ -19,9 +19,9 @@ from support import REPOSITORY, App, returning
 from hfvae.cli import evaluate, fit
 from hfvae.data import READERS
 from hfvae.datasets import DATASETS
-from hfvae.likelihoods import LIKELIHOODS
-from hfvae.posteriors import POSTERIORS
-from hfvae.priors import PRIORS
+from hfvae.probability.likelihoods import LIKELIHOODS
+from hfvae.probability.posteriors import POSTERIORS
+from hfvae.probability.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 

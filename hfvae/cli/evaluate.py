@@ -24,7 +24,7 @@ from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
 from ..inference import evaluating, generate, reconstruct
 from ..models import VAE
-from ..sampling import moments
+from ..probability.sampling import moments
 from ..version import __version__, command
 from ..zoo import pick_device
 from . import add_extension_option, import_extensions, metrics, model_folder

@@ -11,8 +11,8 @@ from torch import Tensor
 from .. import classifier, evaluation
 from ..data import MNISTDataModule
 from ..inference import generate
-from ..likelihoods import Likelihood
 from ..models import VAE, ELBOTerms
+from ..probability.likelihoods import Likelihood
 
 NEIGHBOURS = 15
 SAMPLES, BATCH = 10_000, 500

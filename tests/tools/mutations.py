@@ -28,19 +28,26 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     # the mathematics
-    Mutation("log_normalizer.py", "near.sub_(at_radius)", "near", "test_distributions.py"),
-    Mutation("distributions.py", "mirrored = torch.where(eta > 0, 1 - u, u)", "mirrored = u", "test_distributions.py"),
-    Mutation("log_normalizer.py", "* (a <= ctx.limit)", "", "test_distributions.py"),
+    Mutation("probability/log_normalizer.py", "near.sub_(at_radius)", "near", "test_continuous_bernoulli.py"),
+    Mutation(
+        "probability/continuous_bernoulli.py",
+        "mirrored = torch.where(eta > 0, 1 - u, u)",
+        "mirrored = u",
+        "test_continuous_bernoulli.py",
+    ),
+    Mutation("probability/log_normalizer.py", "* (a <= ctx.limit)", "", "test_continuous_bernoulli.py"),
     Mutation("datasets.py", "(levels + noise) / GREY_LEVELS", "(levels + 0.5) / GREY_LEVELS", "test_models.py"),
     Mutation("datasets.py", "pixels * self.std + self.mean", "pixels", "test_extension.py -k standardised"),
     Mutation(
         "models.py", "ELBOTerms(-(rate + distortion)", "ELBOTerms(-(self.beta * rate + distortion)", "test_models.py"
     ),
     Mutation("models.py", "+ self.prior.log_prob(z)", "", "test_evaluation.py"),
-    Mutation("posteriors.py", "log_std.clamp(*LOG_STD_RANGE).exp()", "log_std.exp()", "test_models.py"),
-    Mutation("sampling.py", "q.log_prob(z) - p.log_prob(z)", "p.log_prob(z) - q.log_prob(z)", "test_sampling.py"),
-    Mutation("sampling.py", "return mean + temperature * (", "return mean + (", "test_sampling.py"),
-    Mutation("sampling.py", "chosen = chosen.T.reshape", "chosen = chosen.reshape", "test_sampling.py"),
+    Mutation("probability/posteriors.py", "log_std.clamp(*LOG_STD_RANGE).exp()", "log_std.exp()", "test_models.py"),
+    Mutation(
+        "probability/sampling.py", "q.log_prob(z) - p.log_prob(z)", "p.log_prob(z) - q.log_prob(z)", "test_sampling.py"
+    ),
+    Mutation("probability/sampling.py", "return mean + temperature * (", "return mean + (", "test_sampling.py"),
+    Mutation("probability/sampling.py", "chosen = chosen.T.reshape", "chosen = chosen.reshape", "test_sampling.py"),
     Mutation(
         "inference.py",
         "rsample(vae.prior, (num_samples,)",
@@ -53,12 +60,12 @@ MUTATIONS = [
     Mutation("evaluation/draws.py", "kthvalue(neighbours + 1", "kthvalue(neighbours + 90", "test_evaluation.py"),
     Mutation("evaluation/quadrature.py", "border > _MAX_BORDER_SHARE", "False", "test_evaluation.py"),
     Mutation("evaluation/quadrature.py", "table.amax(0) - margin", "table.amax(0) - 1", "test_evaluation.py"),
-    Mutation("precision.py", "result if result.dtype not in HALF", "result if True", "test_precision.py"),
+    Mutation("tensors.py", "result if result.dtype not in HALF", "result if True", "test_precision.py"),
     Mutation("tensors.py", "return not transformed(tensor)", "return True", "test_transforms.py -k vmap"),
     Mutation("images.py", "pixels.movedim(-1, -3)", "pixels", "test_images.py"),
     Mutation("images.py", "pixels.float() / (GREY_LEVELS - 1)", "pixels.float()", "test_images.py"),
     Mutation("inference.py", "if x.dtype == torch.uint8:", "if False:", "test_images.py"),
-    Mutation("flows.py", "iter(reversed(self.inverses))", "iter(self.inverses)", "test_export.py"),
+    Mutation("probability/flows.py", "iter(reversed(self.inverses))", "iter(self.inverses)", "test_export.py"),
     Mutation("hub/contents.py", "details=details._replace", "details=CardDetails()._replace", "test_mixin.py"),
     Mutation("hub/loading.py", "**(overrides or {})", "", "test_mixin.py -k overrides"),
     Mutation("demo/state.py", "    def _update_value_in_config", "    def _unused", "test_hostile.py -k once"),
