@@ -19,7 +19,7 @@ HARDWARE = "cpu-basic"
 CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 """PyTorch's own builds, without 4 GB of CUDA packages; the address that pytorch.org gives."""
 NOT_IN_A_SPACE = (
-    *("pretrained", "recipes", "training", "data.py", "readers.py", "plots.py", "export.py"),
+    *("pretrained", "recipes", "training", "data", "plots.py", "export.py"),
     *(
         "cli/classifier.py",
         "cli/evaluate.py",
