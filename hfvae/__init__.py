@@ -29,7 +29,9 @@ __all__ = [
     "load",
     "reconstruct",
 ]
-_MODULES = ("data", "evaluation", "export", "plots", "sketch", "training")
+_MODULES = {name: name for name in ("data", "evaluation", "export", "sketch", "training")} | {
+    "plots": "evaluation.plots"
+}
 """Modules that `import hfvae` makes available without importing them."""
 _FORMER = {
     "distributions": continuous_bernoulli,
@@ -49,5 +51,5 @@ def __getattr__(name: str) -> Any:
     if name == "MNISTDataModule":
         return import_module(".data", __name__).MNISTDataModule
     if name in _MODULES:
-        return import_module(f".{name}", __name__)
+        return import_module(f".{_MODULES[name]}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

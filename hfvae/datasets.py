@@ -42,7 +42,8 @@ class Dataset:
         drawing_box: side, in pixels, of the box into which the data set fits its items (see `hfvae.sketch`).
         test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file.
         transposed: whether IDX files hold the images with rows and columns exchanged.
-        classifier: file beside `hfvae/classifier.py` with the weights that judge samples; None if there is none.
+        classifier: file beside `hfvae/evaluation/classifier.py` with the weights that judge samples; None if there
+            is none.
     """
 
     name: str

@@ -23,9 +23,7 @@ PACKAGE = REPOSITORY / "hfvae"
 # Which rooms a room may import; a folder is a room. docs/design.md draws them.
 ARROWS: dict[str, set[str]] = {
     "allocator": set(),
-    "classifier": set(),
     "idx": set(),
-    "plots": set(),
     "sketch": set(),
     "tensors": set(),
     "version": set(),
@@ -39,16 +37,16 @@ ARROWS: dict[str, set[str]] = {
     "models": {"arguments", "datasets", "hub", "networks", "probability", "tensors"},
     "inference": {"datasets", "images", "models", "probability"},
     "zoo": {"models"},
-    "evaluation": {"inference", "models", "probability"},
+    "evaluation": {"data", "inference", "models", "probability"},
     "export": {"inference", "models", "version"},
     "demo": {
-        *("allocator", "classifier", "evaluation", "hub", "idx", "images", "inference", "models", "networks"),
+        *("allocator", "evaluation", "hub", "idx", "images", "inference", "models", "networks"),
         *("probability", "sketch", "zoo"),
     },
-    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "probability", "tensors"},
+    "training": {"data", "evaluation", "hub", "inference", "models", "probability", "tensors"},
     "cli": {
-        *("allocator", "classifier", "data", "demo", "evaluation", "export", "hub", "inference", "models"),
-        *("plots", "probability", "training", "version", "zoo"),
+        *("allocator", "data", "demo", "evaluation", "export", "hub", "inference", "models", "probability"),
+        *("training", "version", "zoo"),
     },
     "__main__": {"cli"},
 }

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from .. import classifier, hub
-from ..evaluation import ACTIVE_VARIANCE, LatentGrid, PrincipalAxes, principal_axes
+from .. import hub
+from ..evaluation import ACTIVE_VARIANCE, LatentGrid, PrincipalAxes, classifier, principal_axes
 from ..inference import evaluating, sample_prior
 from ..models import VAE
 from ..probability.sampling import has_noise, is_standard_normal, moments

@@ -57,7 +57,7 @@ MUTATIONS = [
     Mutation("evaluation/bounds.py", "return math.log(num_samples) - total", "return -total", "test_evaluation.py"),
     Mutation("evaluation/bounds.py", "seeded_generator(seed, number))", "Generator())", "test_evaluation.py"),
     Mutation("evaluation/codes.py", "variance.flip(0)", "variance", "test_evaluation.py"),
-    Mutation("evaluation/draws.py", "kthvalue(neighbours + 1", "kthvalue(neighbours + 90", "test_evaluation.py"),
+    Mutation("evaluation/samples.py", "kthvalue(neighbours + 1", "kthvalue(neighbours + 90", "test_evaluation.py"),
     Mutation("evaluation/quadrature.py", "border > _MAX_BORDER_SHARE", "False", "test_evaluation.py"),
     Mutation("evaluation/quadrature.py", "table.amax(0) - margin", "table.amax(0) - 1", "test_evaluation.py"),
     Mutation("tensors.py", "result if result.dtype not in HALF", "result if True", "test_precision.py"),
