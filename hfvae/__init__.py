@@ -29,9 +29,8 @@ __all__ = [
     "load",
     "reconstruct",
 ]
-_MODULES = {name: name for name in ("data", "evaluation", "export", "sketch", "training")} | {
-    "plots": "evaluation.plots"
-}
+_MODULES = {name: name for name in ("data", "evaluation", "export", "sketch", "training")}
+_MODULES["plots"] = "evaluation.plots"
 """Modules that `import hfvae` makes available without importing them."""
 _FORMER = {
     "distributions": continuous_bernoulli,
