@@ -20,7 +20,7 @@ from hfvae.probability.posteriors import POSTERIORS
 from hfvae.probability.priors import PRIORS
 
 PACKAGE = REPOSITORY / "hfvae"
-# Which rooms a room may import; a folder is a room. docs/design.md draws them.
+# Which rooms a room may import; a folder is a room.
 ARROWS: dict[str, set[str]] = {
     "allocator": set(),
     "idx": set(),
@@ -55,6 +55,7 @@ HEAVY = {
     "torchvision": {"data/readers.py"},
     "gradio": {"demo", "cli"},
 }
+DESIGN = REPOSITORY / "docs" / "design.md"
 TABLES = {
     "probability/likelihoods.py": LIKELIHOODS,
     "probability/priors.py": PRIORS,
@@ -95,14 +96,42 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 NAMES = {named(path) for path in MODULES}
 
 
+def rooms_imported(path: Path) -> set[str]:
+    return {name.split(".")[1] for name, _ in imports(path) if name.startswith("hfvae.")} - {room(path)}
+
+
+def diagram() -> str:
+    """The rooms as Mermaid text, an arrow from each to those it imports; one that a longer way implies is left out."""
+    reached: dict[str, set[str]] = {}
+
+    def reach(start: str) -> set[str]:
+        if start not in reached:
+            reached[start] = ARROWS[start].union(*map(reach, ARROWS[start]))
+        return reached[start]
+
+    lines = ["```mermaid", "flowchart TD"]
+    for start in sorted(ARROWS):
+        implied = set().union(*map(reach, ARROWS[start]))
+        lines += [f"  {start} --> {end}" for end in sorted(ARROWS[start] - implied)]
+    return "\n".join([*lines, "```"])
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_arrows_point_down(path: Path) -> None:
     imported = [name for name, _ in imports(path)]
-    rooms = {name.split(".")[1] for name in imported if name.startswith("hfvae.")} - {room(path)}
-    assert rooms <= ARROWS[room(path)]
+    assert rooms_imported(path) <= ARROWS[room(path)]
     for package, allowed in HEAVY.items():
         if package in {name.split(".")[0] for name in imported}:
             assert {room(path), str(path.relative_to(PACKAGE))} & allowed, f"{package} is not for {path.name}"
+
+
+def test_every_arrow_is_used() -> None:
+    used = {name: set().union(*(rooms_imported(path) for path in MODULES if room(path) == name)) for name in ARROWS}
+    assert used == ARROWS
+
+
+def test_the_picture_of_the_rooms_is_theirs() -> None:
+    assert diagram() in DESIGN.read_text(), "draw it anew: python tests/test_layout.py"
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
@@ -239,3 +268,7 @@ def test_the_console_command(arguments: list[str]) -> None:
     assert ("no command nothing" in done.stdout) is (arguments == ["nothing"])
     if len(arguments) < 2:
         assert all(command in done.stdout for command in ("app", "fit", "evaluate", "push", "export"))
+
+
+if __name__ == "__main__":
+    DESIGN.write_text(re.sub(r"```mermaid\n.*?```", diagram(), DESIGN.read_text(), flags=re.DOTALL))
