@@ -1,7 +1,8 @@
 """Data sets as records of facts, and the treatment that turns their grey levels into a model's pixels.
 
 The table `DATASETS` holds the data sets that `MNISTDataModule` can read through torchvision. A model folder holds its
-data set's whole record, so that a model trained on any other data loads with its class names and its source.
+data set's whole record, so that a model trained on any other data loads with its class names and its source. At the end
+stand the papers that model cards cite.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +42,8 @@ class Dataset:
         drawing_box: side, in pixels, of the box into which the data set fits its items (see `hfvae.sketch`).
         test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file.
         transposed: whether IDX files hold the images with rows and columns exchanged.
-        classifier: file beside `hfvae/classifier.py` with the weights that judge samples; None if there is none.
+        classifier: file beside `hfvae/evaluation/classifier.py` with the weights that judge samples; None if there
+            is none.
     """
 
     name: str
@@ -321,3 +323,22 @@ def assumed_dataset(image_shape: Shape) -> Dataset:
     """The data set of a model whose folder names none: MNIST, as all the first models', if the shape allows."""
     default = DATASETS[DEFAULT_DATASET]
     return default if image_shape == default.image_shape else Dataset("unnamed data", image_shape)
+
+
+class Paper(NamedTuple):
+    """Where something was published."""
+
+    title: str
+    url: str
+
+
+VAE_PAPER = Paper("Kingma & Welling 2014, auto-encoding variational Bayes", "https://arxiv.org/abs/1312.6114")
+CONTINUOUS_BERNOULLI = Paper(
+    "Loaiza-Ganem & Cunningham 2019, the continuous Bernoulli", "https://arxiv.org/abs/1907.06845"
+)
+LEARNED_PRIOR = Paper(
+    "Xu et al. 2019, on the necessity and effectiveness of learning the prior", "https://arxiv.org/abs/1905.13452"
+)
+IMPORTANCE_WEIGHTED = Paper(
+    "Burda, Grosse & Salakhutdinov 2016, importance weighted autoencoders", "https://arxiv.org/abs/1509.00519"
+)

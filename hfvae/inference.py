@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from .datasets import GREY_LEVELS
 from .images import arranged, as_images, split_batch
 from .models import VAE
-from .sampling import rsample
+from .probability.sampling import rsample
 
 
 @contextmanager

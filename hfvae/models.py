@@ -13,15 +13,14 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from . import arguments, hub, papers
-from .datasets import Pixels, TrainingData, assumed_dataset
-from .likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
+from . import arguments, hub
+from .datasets import VAE_PAPER, Pixels, TrainingData, assumed_dataset
 from .networks import ConvDecoder, ConvEncoder, DenseDecoder, DenseEncoder, Shape, feature_shapes
-from .posteriors import DEFAULT_POSTERIOR, encoder_outputs, make_posterior
-from .precision import full_dtype, full_precision
-from .priors import DEFAULT_PRIOR, make_prior
-from .sampling import is_standard_normal, kl_or_estimate, rsample
-from .tensors import validate_tensor
+from .probability.likelihoods import DEFAULT_LIKELIHOOD, decoder_shape, make_likelihood
+from .probability.posteriors import DEFAULT_POSTERIOR, encoder_outputs, make_posterior
+from .probability.priors import DEFAULT_PRIOR, make_prior
+from .probability.sampling import is_standard_normal, kl_or_estimate, rsample
+from .tensors import full_dtype, full_precision, validate_tensor
 
 
 class ELBOTerms(NamedTuple):
@@ -45,15 +44,16 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
     JSON values, since config.json is the constructor call, and whatever it computes must be in its state_dict.
 
     Args:
-        encoder: network (B, *image_shape) -> (B, n), n as `hfvae.posteriors.encoder_outputs` tells.
+        encoder: network (B, *image_shape) -> (B, n), n as `hfvae.probability.posteriors.encoder_outputs` tells.
         decoder: network (B, latent_dim) -> (B, k * C, H, W), k being the likelihood's `channels_per_pixel`.
         latent_dim: number of latents.
         image_shape: (C, H, W).
-        likelihood_type: a name in `hfvae.likelihoods.LIKELIHOODS`.
+        likelihood_type: a name in `hfvae.probability.likelihoods.LIKELIHOODS`.
         beta: weight of the rate in the training objective (Higgins et al. 2017); reported ELBOs ignore it.
         sigma: fixed noise scale of Gaussian and Laplace; None learns it.
-        prior_type, prior_options: a name in `hfvae.priors.PRIORS` and that prior's own arguments.
-        posterior_type, posterior_options: a name in `hfvae.posteriors.POSTERIORS` and that posterior's own arguments.
+        prior_type, prior_options: a name in `hfvae.probability.priors.PRIORS` and that prior's own arguments.
+        posterior_type, posterior_options: a name in `hfvae.probability.posteriors.POSTERIORS` and that posterior's own
+            arguments.
 
     Attributes:
         encoder, decoder: the networks.
@@ -224,7 +224,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
             dataset=self.training_data.dataset,
             limits=self.likelihood.limits(pixels),
             parameters=sum(value.numel() for value in hub.distinct_weights(self).values()),
-            papers=tuple(paper for paper in (papers.VAE, self.likelihood.paper, self.prior_module.paper) if paper),
+            papers=tuple(paper for paper in (VAE_PAPER, self.likelihood.paper, self.prior_module.paper) if paper),
             details=self.card_details,
             template=self.card_template,
         )

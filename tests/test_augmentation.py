@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hfvae.augmentation import Augmentation
-from hfvae.data import Images, ImageTensors, MNISTDataModule
+from hfvae.data import Augmentation, Images, ImageTensors, MNISTDataModule
 from hfvae.datasets import Pixels
 
 CONTRASTS = pytest.mark.parametrize("edge_contrast", [None, 1.7])

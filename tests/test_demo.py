@@ -42,7 +42,7 @@ from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.sliders import prior
 from hfvae.demo.widget import answering
 from hfvae.evaluation import quadrature_nll
-from hfvae.sampling import from_noise, to_noise
+from hfvae.probability.sampling import from_noise, to_noise
 
 DENSE, CONV = "mnist-dense-2d", "mnist-conv-32d"
 

@@ -18,5 +18,5 @@ def test_the_site_builds(tmp_path: Path) -> None:
         missing("mkdocs is not installed")
     assert done.returncode == 0, done.stdout + done.stderr
     api = (tmp_path / "api" / "index.html").read_text()
-    for name in ("hfvae.models.ConvVAE", "hfvae.inference.reconstruct", "hfvae.priors.FlowPrior"):
+    for name in ("hfvae.models.ConvVAE", "hfvae.inference.reconstruct", "hfvae.probability.priors.FlowPrior"):
         assert f'id="{name}"' in api

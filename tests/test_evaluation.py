@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 import hfvae.evaluation.bounds
-from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule, classifier
+from hfvae import VAE, ConvVAE, DenseVAE, MNISTDataModule
 from hfvae.cli.classifier import MIN_ACCURACY
-from hfvae.cli.metrics import standard_error
 from hfvae.evaluation import (
     Encoded,
     NotConverged,
     active_units,
+    classifier,
     clear_draws,
     encode_dataset,
     frechet_distance,
@@ -32,7 +32,8 @@ from hfvae.evaluation import (
     quadrature_nll,
     reconstruction_errors,
 )
-from hfvae.likelihoods import LIKELIHOODS, Likelihood
+from hfvae.evaluation.metrics import standard_error
+from hfvae.probability.likelihoods import LIKELIHOODS, Likelihood
 
 SIDE, LATENTS, SIGMA = 3, 2, 0.5
 

@@ -19,9 +19,9 @@ from support import REPOSITORY, App, returning
 from hfvae.cli import evaluate, fit
 from hfvae.data import READERS
 from hfvae.datasets import DATASETS
-from hfvae.likelihoods import LIKELIHOODS
-from hfvae.posteriors import POSTERIORS
-from hfvae.priors import PRIORS
+from hfvae.probability.likelihoods import LIKELIHOODS
+from hfvae.probability.posteriors import POSTERIORS
+from hfvae.probability.priors import PRIORS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's command line warns of its own parts
 
@@ -130,6 +130,33 @@ def measure(folder: Path, data_dir: Path, model: Path, *settings: str, alone: bo
     return json.loads((model / "metrics.json").read_text())["metrics"]
 
 
+LOGGER = "trackio_logger"
+"""The example that is no part of a model."""
+TRACKIO = """
+runs = []
+
+
+class Run:
+    def __init__(self, project, name, config, resume="never"):
+        self.name, self.config, self.resume = name or f"{project}-1", config, resume
+        self.entries, self.ended = [], False
+        runs.append(self)
+
+    def log(self, values, step):
+        self.entries.append((step, values))
+
+    def finish(self):
+        self.ended = True
+
+
+class Image:
+    def __init__(self, picture):
+        self.size = picture.size
+
+
+init = Run
+"""
+"""What the example asks of Trackio."""
 ALONE = "mixture"
 """The example whose commands run as the page says, in processes of their own."""
 
@@ -163,8 +190,23 @@ def example(
 
 
 def test_every_example_is_tried() -> None:
-    assert set(BLOCKS) == set(SETTINGS)
-    assert all(len(block.splitlines()) < 40 for block in BLOCKS.values())
+    assert set(BLOCKS) == {*SETTINGS, LOGGER}
+    assert all(len(block.splitlines()) < 45 for block in BLOCKS.values())
+
+
+def test_a_logger_of_ones_own(tmp_path: Path, data_dir: Path) -> None:
+    (tmp_path / "trackio.py").write_text(TRACKIO)
+    (tmp_path / f"{LOGGER}.py").write_text(BLOCKS[LOGGER])
+    logger = [f"--trainer.logger={LOGGER}.TrackioLogger", "--trainer.logger.project=mnist"]
+    train(tmp_path, data_dir, *SMALL, *logger)
+    runs = sys.modules["trackio"].runs
+    assert {run.name for run in runs} == {"mnist-1"}
+    assert [run.resume for run in runs] == ["never", *["allow"] * (len(runs) - 1)]
+    assert all(run.ended for run in runs)
+    assert runs[0].config
+    logged = {name: value for run in runs for _, values in run.entries for name, value in values.items()}
+    assert isinstance(logged["val/elbo"], float)
+    assert min(logged["samples"].size) > 0
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))

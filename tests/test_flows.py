@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from hfvae import ConvVAE, DenseVAE, generate, load
-from hfvae.flows import Flow, FlowDistribution
 from hfvae.inference import sample_prior
-from hfvae.posteriors import FullCovariancePosterior
-from hfvae.sampling import rsample
+from hfvae.probability.flows import Flow, FlowDistribution
+from hfvae.probability.posteriors import FullCovariancePosterior
+from hfvae.probability.sampling import rsample
 
 DIMS = [1, 2, 5, 32]
 

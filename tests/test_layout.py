@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,88 +15,53 @@ from support import REPOSITORY
 
 from hfvae.datasets import DATASETS
 from hfvae.hub import bundled_names
-from hfvae.likelihoods import LIKELIHOODS
-from hfvae.posteriors import POSTERIORS
-from hfvae.priors import PRIORS
+from hfvae.probability.likelihoods import LIKELIHOODS
+from hfvae.probability.posteriors import POSTERIORS
+from hfvae.probability.priors import PRIORS
 
 PACKAGE = REPOSITORY / "hfvae"
-# Which rooms a room may import; a folder is a room. docs/design.md draws them.
+# Which rooms a room may import; a folder is a room.
 ARROWS: dict[str, set[str]] = {
-    "version": set(),
     "allocator": set(),
-    "augmentation": set(),
-    "distributions": {"log_normalizer", "precision", "tensors"},
-    "log_normalizer": set(),
-    "networks": {"tensors"},
-    "sampling": set(),
-    "sketch": set(),
-    "plots": set(),
-    "classifier": set(),
-    "papers": set(),
-    "precision": set(),
-    "tensors": set(),
-    "arguments": {"networks"},
-    "images": {"datasets", "networks"},
-    "datasets": {"networks"},
-    "likelihoods": {"arguments", "datasets", "distributions", "networks", "papers", "precision", "tensors"},
-    "flows": {"networks", "sampling"},
-    "priors": {"arguments", "flows", "papers", "precision"},
-    "posteriors": {"arguments", "precision", "tensors"},
-    "hub": {"datasets", "papers", "version"},
     "idx": set(),
-    "readers": {"datasets", "idx"},
-    "data": {"augmentation", "datasets", "readers", "sampling"},
-    "models": {
-        *("arguments", "datasets", "hub", "likelihoods", "networks", "papers", "posteriors", "precision"),
-        *("priors", "sampling", "tensors"),
-    },
+    "sketch": set(),
+    "tensors": set(),
+    "version": set(),
+    "networks": {"tensors"},
+    "arguments": {"networks"},
+    "datasets": {"networks"},
+    "hub": {"datasets", "version"},
+    "images": {"datasets", "networks"},
+    "probability": {"arguments", "datasets", "networks", "tensors"},
+    "data": {"datasets", "idx", "probability"},
+    "models": {"arguments", "datasets", "hub", "networks", "probability", "tensors"},
+    "inference": {"datasets", "images", "models", "probability"},
     "zoo": {"models"},
-    "inference": {"datasets", "images", "models", "sampling"},
-    "evaluation": {"inference", "models", "sampling"},
+    "evaluation": {"data", "inference", "models", "probability"},
     "export": {"inference", "models", "version"},
-    "training": {"data", "evaluation", "hub", "inference", "models", "plots", "precision", "sampling", "tensors"},
     "demo": {
-        *(
-            "allocator",
-            "classifier",
-            "evaluation",
-            "hub",
-            "idx",
-            "images",
-            "inference",
-            "models",
-            "networks",
-            "sampling",
-            "sketch",
-        ),
-        "zoo",
+        *("allocator", "evaluation", "hub", "idx", "images", "inference", "models", "networks"),
+        *("probability", "sketch", "zoo"),
     },
+    "training": {"data", "evaluation", "hub", "inference", "models", "probability", "tensors"},
     "cli": {
-        *(
-            "allocator",
-            "classifier",
-            "data",
-            "demo",
-            "evaluation",
-            "export",
-            "hub",
-            "inference",
-            "likelihoods",
-            "models",
-            "plots",
-            "sampling",
-            "training",
-        ),
-        *("version", "zoo"),
+        *("allocator", "data", "demo", "evaluation", "export", "hub", "inference", "models", "probability"),
+        *("training", "version", "zoo"),
     },
     "__main__": {"cli"},
 }
 HEAVY = {
     "lightning": {"data", "training", "cli"},
-    "torchvision": {"readers"},
+    "torchvision": {"data/readers.py"},
     "gradio": {"demo", "cli"},
 }
-TABLES = {"likelihoods": LIKELIHOODS, "priors": PRIORS, "posteriors": POSTERIORS, "datasets": DATASETS}
+DESIGN = REPOSITORY / "docs" / "design.md"
+TABLES = {
+    "probability/likelihoods.py": LIKELIHOODS,
+    "probability/priors.py": PRIORS,
+    "probability/posteriors.py": POSTERIORS,
+    "datasets.py": DATASETS,
+}
 MAX_FILE, MAX_FUNCTION = 350, 60
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
@@ -130,14 +96,42 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 NAMES = {named(path) for path in MODULES}
 
 
+def rooms_imported(path: Path) -> set[str]:
+    return {name.split(".")[1] for name, _ in imports(path) if name.startswith("hfvae.")} - {room(path)}
+
+
+def diagram() -> str:
+    """The rooms as Mermaid text, an arrow from each to those it imports; one that a longer way implies is left out."""
+    reached: dict[str, set[str]] = {}
+
+    def reach(start: str) -> set[str]:
+        if start not in reached:
+            reached[start] = ARROWS[start].union(*map(reach, ARROWS[start]))
+        return reached[start]
+
+    lines = ["```mermaid", "flowchart TD"]
+    for start in sorted(ARROWS):
+        implied = set().union(*map(reach, ARROWS[start]))
+        lines += [f"  {start} --> {end}" for end in sorted(ARROWS[start] - implied)]
+    return "\n".join([*lines, "```"])
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_arrows_point_down(path: Path) -> None:
     imported = [name for name, _ in imports(path)]
-    rooms = {name.split(".")[1] for name in imported if name.startswith("hfvae.")} - {room(path)}
-    assert rooms <= ARROWS[room(path)]
+    assert rooms_imported(path) <= ARROWS[room(path)]
     for package, allowed in HEAVY.items():
         if package in {name.split(".")[0] for name in imported}:
-            assert room(path) in allowed, f"{package} is not for {path.name}"
+            assert {room(path), str(path.relative_to(PACKAGE))} & allowed, f"{package} is not for {path.name}"
+
+
+def test_every_arrow_is_used() -> None:
+    used = {name: set().union(*(rooms_imported(path) for path in MODULES if room(path) == name)) for name in ARROWS}
+    assert used == ARROWS
+
+
+def test_the_picture_of_the_rooms_is_theirs() -> None:
+    assert diagram() in DESIGN.read_text(), "draw it anew: python tests/test_layout.py"
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
@@ -172,7 +166,7 @@ def test_nothing_is_asked_for_by_name_outside_its_room(path: Path) -> None:
     documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in documented}
     for owner, table in TABLES.items():
-        if room(path) == owner or (owner == "datasets" and room(path) == "readers"):
+        if path == PACKAGE / owner or (owner, path) == ("datasets.py", PACKAGE / "data/readers.py"):
             continue
         assert not {name for name in table if name in strings}, f"a name of {owner}"
         kinds = {entry.__name__ for entry in table.values() if isinstance(entry, type)}
@@ -181,8 +175,8 @@ def test_nothing_is_asked_for_by_name_outside_its_room(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_sampling_looks_inside_distributions(path: Path) -> None:
-    if room(path) not in ("sampling", "distributions", "flows", "likelihoods", "priors", "posteriors"):
+def test_only_probability_looks_inside_distributions(path: Path) -> None:
+    if room(path) != "probability":
         assert not re.search(r"\.base_dist|torch\.randn\(|Normal\(", path.read_text())
 
 
@@ -214,6 +208,42 @@ def test_public_names() -> None:
         hfvae.nothing  # noqa: B018
 
 
+FORMER = {
+    "hfvae.data": ["MNISTDataModule", "READERS"],
+    "hfvae.datasets": ["DATASETS"],
+    "hfvae.distributions": ["ContinuousBernoulli"],
+    "hfvae.flows": ["Flow"],
+    "hfvae.likelihoods": ["LIKELIHOODS", "Likelihood"],
+    "hfvae.posteriors": ["POSTERIORS", "Posterior"],
+    "hfvae.priors": ["PRIORS", "Prior"],
+    "hfvae.sampling": ["rsample"],
+    "hfvae.sketch": ["to_digit"],
+}
+"""Names that recipes, extensions and notebooks of earlier versions use."""
+
+
+@pytest.mark.parametrize("module", FORMER)
+def test_earlier_names_still_import(module: str) -> None:
+    import hfvae
+
+    found = import_module(module)
+    assert getattr(hfvae, module.partition(".")[2]) is found
+    assert all(hasattr(found, name) for name in FORMER[module])
+
+
+def test_one_table_by_both_names() -> None:
+    assert import_module("hfvae.likelihoods").LIKELIHOODS is LIKELIHOODS
+
+
+def test_the_classes_that_recipes_name() -> None:
+    recipes = [path.read_text() for path in (REPOSITORY / "configs").glob("*.yaml")]
+    paths = {path for text in recipes for path in re.findall(r"class_path: (hfvae\.\S+)", text)}
+    assert {"hfvae.ConvVAE", "hfvae.training.AverageWeights"} <= paths
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        assert hasattr(import_module(module), name)
+
+
 def test_the_readmes_code_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     assert blocks
@@ -238,3 +268,7 @@ def test_the_console_command(arguments: list[str]) -> None:
     assert ("no command nothing" in done.stdout) is (arguments == ["nothing"])
     if len(arguments) < 2:
         assert all(command in done.stdout for command in ("app", "fit", "evaluate", "push", "export"))
+
+
+if __name__ == "__main__":
+    DESIGN.write_text(re.sub(r"```mermaid\n.*?```", diagram(), DESIGN.read_text(), flags=re.DOTALL))

@@ -13,8 +13,8 @@ from support import LIKELIHOOD_TYPES
 from torch.distributions import Bernoulli, Laplace, Normal
 
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE
-from hfvae.likelihoods import LAMBDA_MIN
 from hfvae.networks import ResidualBlock
+from hfvae.probability.likelihoods import LAMBDA_MIN
 
 MakeVAE = Callable[..., VAE]
 

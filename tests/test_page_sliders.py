@@ -16,7 +16,7 @@ from support import App, close
 
 from hfvae import VAE, ConvVAE, DenseVAE, generate
 from hfvae.demo.registry import ModelRegistry
-from hfvae.sampling import from_noise, is_standard_normal, to_noise
+from hfvae.probability.sampling import from_noise, is_standard_normal, to_noise
 
 pytestmark = pytest.mark.browser
 

@@ -18,8 +18,8 @@ from hfvae.demo.registry import ModelRegistry
 from hfvae.demo.shared.decoding import decode
 from hfvae.demo.sliders.prior import draws
 from hfvae.inference import evaluating
-from hfvae.posteriors import POSTERIORS, Posterior, make_posterior
-from hfvae.priors import PRIORS, Prior, make_prior
+from hfvae.probability.posteriors import POSTERIORS, Posterior, make_posterior
+from hfvae.probability.priors import PRIORS, Prior, make_prior
 from hfvae.training.objectives import importance_weighted_bound
 
 
@@ -183,7 +183,7 @@ def test_the_importance_weighted_gradient_for_any_posterior_and_prior(images: Te
         }
 
     def plain() -> Tensor:
-        from hfvae.sampling import rsample
+        from hfvae.probability.sampling import rsample
 
         q = vae.encode(x)
         z = rsample(q, (3,), torch.Generator().manual_seed(1))

@@ -19,7 +19,14 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from hfvae.sampling import has_closed_form_kl, is_standard_normal, kl_or_estimate, latent_kl, moments, rsample
+from hfvae.probability.sampling import (
+    has_closed_form_kl,
+    is_standard_normal,
+    kl_or_estimate,
+    latent_kl,
+    moments,
+    rsample,
+)
 
 MEAN = torch.tensor([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])
 FACTOR = torch.tensor([[1.0, 0.0], [0.8, 0.5]])

@@ -22,8 +22,8 @@ from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 
 from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
-from hfvae.likelihoods import INITIAL_SIGMA
-from hfvae.sampling import rsample
+from hfvae.probability.likelihoods import INITIAL_SIGMA
+from hfvae.probability.sampling import rsample
 from hfvae.training import AverageWeights, Diverged, EndUnrotated, VAETraining
 from hfvae.training.objectives import importance_weighted_bound
 from hfvae.training.optimizers import OPTIMIZERS, muon

@@ -1,4 +1,4 @@
-"""Train the classifier that judges samples, measure it on the test set, write hfvae/classifier.safetensors.
+"""Train the classifier that judges samples, measure it on the test set, write hfvae/evaluation/classifier.safetensors.
 
 python train/classifier.py
 """
@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..allocator import keep_freed_memory
-from ..classifier import WEIGHTS, build, features, probabilities
 from ..data import Batch, MNISTDataModule
+from ..evaluation.classifier import WEIGHTS, build, features, probabilities
 
 MIN_ACCURACY = 0.993
 """A classifier below this test accuracy is not saved."""

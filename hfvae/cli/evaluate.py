@@ -19,15 +19,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import evaluation, hub, plots
+from .. import evaluation, hub
 from ..allocator import keep_freed_memory
 from ..data import MNISTDataModule
+from ..evaluation import metrics, plots
 from ..inference import evaluating, generate, reconstruct
 from ..models import VAE
-from ..sampling import moments
+from ..probability.sampling import moments
 from ..version import __version__, command
 from ..zoo import pick_device
-from . import add_extension_option, import_extensions, metrics, model_folder
+from . import add_extension_option, import_extensions, model_folder
 
 EMBEDDED = 5000
 """Test codes that t-SNE embeds for the map: half a minute of a core, where all 10,000 take up to three."""

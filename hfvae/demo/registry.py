@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from .. import classifier, hub
-from ..evaluation import ACTIVE_VARIANCE, LatentGrid, PrincipalAxes, principal_axes
+from .. import hub
+from ..evaluation import ACTIVE_VARIANCE, LatentGrid, PrincipalAxes, classifier, principal_axes
 from ..inference import evaluating, sample_prior
 from ..models import VAE
-from ..sampling import has_noise, is_standard_normal, moments
+from ..probability.sampling import has_noise, is_standard_normal, moments
 from ..zoo import load, pick_device
 from .browser_decoder import BrowserDecoder, export_decoder
 from .cards import read_card

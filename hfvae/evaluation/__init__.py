@@ -1,4 +1,7 @@
-"""How good is a model? Its likelihood of images, what its codes tell, and what its draws look like."""
+"""How good is a model? Its likelihood of images, what its codes tell, and what its samples look like.
+
+`metrics` computes all figures of a model, `plots` draws; both need what an app goes without, and are imported by name.
+"""
 
 from .bounds import image_bounds, image_nll, importance_weighted_nll, rate_is_exact, reconstruction_errors
 from .codes import (
@@ -12,8 +15,8 @@ from .codes import (
     neighbour_embedding,
     principal_axes,
 )
-from .draws import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
 from .quadrature import MAX_LATENTS, LatentGrid, NotConverged, PosteriorMap, quadrature_nll
+from .samples import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
 
 __all__ = [
     "ACTIVE_VARIANCE",

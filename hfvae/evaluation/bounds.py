@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..inference import evaluating, read_loader
 from ..models import VAE, ELBOTerms
-from ..sampling import has_closed_form_kl, rsample, seeded_generator
+from ..probability.sampling import has_closed_form_kl, rsample, seeded_generator
 
 Loader = Iterable[Any]
 GROUP = 64

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..inference import evaluating, read_loader, require_targets
 from ..models import VAE
-from ..sampling import latent_kl
+from ..probability.sampling import latent_kl
 
 ACTIVE_VARIANCE = 0.01
 """A latent is active if the variance of its posterior mean over the data exceeds this (Burda et al. 2016, sec. 5.2)."""

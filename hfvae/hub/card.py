@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..datasets import Dataset
-from ..papers import IMPORTANCE_WEIGHTED, Paper
+from ..datasets import IMPORTANCE_WEIGHTED, Dataset, Paper
 from .download import ModelSource
 from .errors import CardError
 from .layout import BUNDLED, CARD, FIGURES, METRICS, TRAINING, atomic_write, display_name, read_json, read_text

@@ -19,13 +19,12 @@ HARDWARE = "cpu-basic"
 CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 """PyTorch's own builds, without 4 GB of CUDA packages; the address that pytorch.org gives."""
 NOT_IN_A_SPACE = (
-    *("pretrained", "recipes", "training", "data.py", "readers.py", "plots.py", "export.py"),
+    *("pretrained", "recipes", "training", "data", "evaluation/metrics.py", "evaluation/plots.py", "export.py"),
     *(
         "cli/classifier.py",
         "cli/evaluate.py",
         "cli/export.py",
         "cli/fit.py",
-        "cli/metrics.py",
         "cli/push.py",
         "cli/result.py",
     ),

@@ -1,11 +1,10 @@
-"""Training with Lightning: the module, its objectives and optimizers, callbacks, checkpoints, a logger."""
+"""Training with Lightning: the module, its objectives and optimizers, callbacks, checkpoints."""
 
 from .callbacks import AverageWeights, EndUnrotated, LogImages
 from .checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, Outcome, outcome
 from .divergence import Diverged
 from .duration import TimeEstimate
 from .module import VAETraining
-from .trackio import TrackioLogger
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -17,7 +16,6 @@ __all__ = [
     "LogImages",
     "Outcome",
     "TimeEstimate",
-    "TrackioLogger",
     "VAETraining",
     "outcome",
 ]

@@ -15,12 +15,11 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import plots
 from ..data import MNISTDataModule
-from ..evaluation import encode_dataset
+from ..evaluation import encode_dataset, plots
 from ..inference import generate, read_batch, reconstruct
 from ..models import VAE
-from ..precision import HALF
+from ..tensors import HALF
 
 _EVERY_STEP_UNTIL = 100
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models import VAE
-from ..sampling import rsample
+from ..probability.sampling import rsample
 
 
 def importance_weighted_bound(

@@ -12,8 +12,8 @@ import pytest
 from hub_server import HubServer
 from support import REPOSITORY, App
 
-from hfvae import hub, plots
-from hfvae.evaluation import principal_axes
+from hfvae import hub
+from hfvae.evaluation import plots, principal_axes
 
 LOAD = """
 from hfvae import ConvVAE

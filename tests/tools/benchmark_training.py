@@ -48,8 +48,8 @@ from torchvision.datasets import MNIST
 from hfvae import VAE, ContinuousBernoulli, ConvVAE, DenseVAE, MNISTDataModule, hub, load
 from hfvae.allocator import keep_freed_memory
 from hfvae.evaluation import image_bounds
-from hfvae.likelihoods import ContinuousBernoulliLikelihood
-from hfvae.sampling import rsample
+from hfvae.probability.likelihoods import ContinuousBernoulliLikelihood
+from hfvae.probability.sampling import rsample
 from hfvae.training import VAETraining
 from hfvae.training.hardware import multiplies_bfloat16
 from hfvae.training.optimizers import OPTIMIZERS

@@ -9,8 +9,8 @@ from torch import Generator, Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, constraints
 
 from hfvae.networks import dense_stack
-from hfvae.posteriors import LOG_STD_RANGE, POSTERIORS, Posterior
-from hfvae.sampling import rsample
+from hfvae.probability.posteriors import LOG_STD_RANGE, POSTERIORS, Posterior
+from hfvae.probability.sampling import rsample
 
 COUPLINGS, CONTEXT, FEATURES, MAX_LOG_SCALE = 6, 64, 192, 1.0
 

@@ -29,8 +29,9 @@ import yaml
 from conditional_flow import ConditionalFlow  # noqa: F401  registers the posterior
 from support import REPOSITORY
 
-from hfvae import VAE, ConvVAE, MNISTDataModule, classifier, evaluation, generate, load, plots
+from hfvae import VAE, ConvVAE, MNISTDataModule, evaluation, generate, load
 from hfvae.allocator import keep_freed_memory
+from hfvae.evaluation import classifier, plots
 from hfvae.training import VAETraining
 
 ROOT = Path("runs/experiments")

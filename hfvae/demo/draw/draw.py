@@ -16,7 +16,7 @@ from ... import idx, sketch
 from ...evaluation import NotConverged
 from ...inference import encode_images, evaluating, fresh_generator, generate
 from ...models import VAE
-from ...sampling import rsample
+from ...probability.sampling import rsample
 from .. import serialization
 from ..registry import PAD_SIDE, LoadedModel, ModelRegistry
 

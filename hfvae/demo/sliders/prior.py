@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...inference import evaluating, sample_prior
-from ...sampling import from_noise, standard_normal, to_noise
+from ...probability.sampling import from_noise, standard_normal, to_noise
 from .. import serialization
 from ..registry import LoadedModel, ModelRegistry
 

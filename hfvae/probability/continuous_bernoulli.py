@@ -35,9 +35,8 @@ from torch.distributions import (
 )
 from torch.distributions.utils import broadcast_all
 
+from ..tensors import full_dtype, full_precision, values_known
 from . import log_normalizer
-from .precision import full_dtype, full_precision
-from .tensors import values_known
 
 
 class ContinuousBernoulli(Distribution):

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torchvision import datasets as torchvision_datasets
 
-from . import idx
-from .datasets import DATASETS, Dataset
+from .. import idx
+from ..datasets import DATASETS, Dataset
 
 SHA256 = {
     "MNIST": {

@@ -1,7 +1,7 @@
 """The table from `prior_type` to p(z).
 
 A prior is a module whose ``forward`` returns a distribution over latents: batch (), event (latent_dim,). Its parameters
-are trained with the model and saved with it. Any distribution that `hfvae.sampling` can draw from will do.
+are trained with the model and saved with it. Any distribution that `hfvae.probability.sampling` can draw from will do.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from .arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
+from ..arguments import MAX_DEPTH, MAX_WIDTH, build_from_table, validate_integer
+from ..datasets import LEARNED_PRIOR, Paper
+from ..tensors import FullPrecision
 from .flows import Flow, FlowDistribution, FlowSampler
-from .papers import LEARNED_PRIOR, Paper
-from .precision import FullPrecision
 
 
 class Prior(FullPrecision):

@@ -15,13 +15,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, Normal
 
-from .arguments import choose
-from .datasets import Pixels
-from .distributions import ContinuousBernoulli
-from .networks import Shape
-from .papers import CONTINUOUS_BERNOULLI, Paper
-from .precision import FullPrecision
-from .tensors import validate_args, values_known
+from ..arguments import choose
+from ..datasets import CONTINUOUS_BERNOULLI, Paper, Pixels
+from ..networks import Shape
+from ..tensors import FullPrecision, validate_args, values_known
+from .continuous_bernoulli import ContinuousBernoulli
 
 LAMBDA_MIN = 1e-4
 """The continuous Bernoulli's lambda stays in [LAMBDA_MIN, 1 - LAMBDA_MIN] (Loaiza-Ganem & Cunningham 2019, sec. 5)."""

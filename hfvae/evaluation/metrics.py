@@ -8,11 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import classifier, evaluation
 from ..data import MNISTDataModule
 from ..inference import generate
-from ..likelihoods import Likelihood
 from ..models import VAE, ELBOTerms
+from ..probability.likelihoods import Likelihood
+from . import classifier
+from .bounds import image_nll, rate_is_exact, reconstruction_errors
+from .codes import ACTIVE_VARIANCE, Encoded, active_units, encode_dataset, knn_accuracy, linear_probe_accuracy
+from .quadrature import MAX_LATENTS, NotConverged, quadrature_nll
+from .samples import CLEAR, clear_draws, frechet_distance, inception_terms, precision_and_recall
 
 NEIGHBOURS = 15
 SAMPLES, BATCH = 10_000, 500
@@ -23,7 +27,7 @@ Metric = dict[str, Any]
 def measure(
     vae: VAE,
     data: MNISTDataModule,
-    test: evaluation.Encoded,
+    test: Encoded,
     terms: ELBOTerms,
     *,
     samples: int,
@@ -46,11 +50,11 @@ def measure(
     likelihood = ", ".join(part for part in (images, pixels, vae.likelihood.protocol, f"seed {seed}") if part)
     codes = f"posterior means of {images} ({pixels})"
     one_draw = f"{likelihood}, one posterior draw an image"
-    exact = evaluation.rate_is_exact(vae, next(iter(loader))[0])
+    exact = rate_is_exact(vae, next(iter(loader))[0])
     rate = f"KL(q(z|x) || p(z)) in closed form; {likelihood}" if exact else f"log q(z|x) - log p(z); {one_draw}"
     weighted = f"{likelihood}, importance-weighted, {samples} samples an image"
     with torch.autocast(vae.device.type, torch.bfloat16, enabled=halved):
-        nll = evaluation.image_nll(vae, loader, samples, seed)
+        nll = image_nll(vae, loader, samples, seed)
 
     return {
         "elbo": mean("ELBO", terms.elbo, NATS, one_draw),
@@ -60,9 +64,9 @@ def measure(
         **measure_integral(vae, data, likelihood),
         "active_units": metric(
             "Active units",
-            int(evaluation.active_units(test.codes).sum()),
+            int(active_units(test.codes).sum()),
             f"of {vae.latent_dim}",
-            f"variance of the mean above {evaluation.ACTIVE_VARIANCE}; {codes}",
+            f"variance of the mean above {ACTIVE_VARIANCE}; {codes}",
         ),
         "latent_kl": metric(
             "KL of each latent",
@@ -74,7 +78,7 @@ def measure(
         **measure_draws(vae, data, seed),
         "reconstruction_mse": mean(
             "Reconstruction error",
-            evaluation.reconstruction_errors(vae, loader),
+            reconstruction_errors(vae, loader),
             "mean squared, a pixel",
             f"decoded image of the posterior mean against {images} ({pixels})",
         ),
@@ -106,23 +110,23 @@ def standard_error(values: Tensor) -> float | None:
 
 def measure_integral(vae: VAE, data: MNISTDataModule, likelihood: str) -> dict[str, Metric]:
     """The exact NLL of a model with one or two latents, or nothing."""
-    if vae.latent_dim > evaluation.MAX_LATENTS:
+    if vae.latent_dim > MAX_LATENTS:
         return {}
     name = "NLL by quadrature"
     if type(vae.likelihood).log_prob_table is Likelihood.log_prob_table:  # it would take hours
         return {"quadrature_nll": metric(name, None, NATS, f"{vae.likelihood} has no log_prob_table of its own")}
     x = torch.cat([x for x, _ in data.test_dataloader()])
     try:
-        nll, points = evaluation.quadrature_nll(vae, x.to(vae.device))
-    except evaluation.NotConverged as error:
+        nll, points = quadrature_nll(vae, x.to(vae.device))
+    except NotConverged as error:
         return {"quadrature_nll": metric(name, None, NATS, str(error))}
     grid = " x ".join([str(points)] * vae.latent_dim)
     return {"quadrature_nll": mean(name, nll, NATS, f"{likelihood}; p(x|z) p(z) summed over up to {grid} points")}
 
 
-def measure_classes(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, codes: str) -> dict[str, Metric]:
+def measure_classes(vae: VAE, data: MNISTDataModule, test: Encoded, codes: str) -> dict[str, Metric]:
     """How well the classes can be told from the codes."""
-    train = evaluation.encode_dataset(vae, data.plain_train_dataloader())
+    train = encode_dataset(vae, data.plain_train_dataloader())
     count, judged = len(train.labels), len(test.labels)
     names = {"knn_accuracy": f"{NEIGHBOURS}-NN accuracy", "probe_accuracy": "Linear-probe accuracy"}
     if len(train.labels.unique()) < 2 or count < NEIGHBOURS:
@@ -131,13 +135,13 @@ def measure_classes(vae: VAE, data: MNISTDataModule, test: evaluation.Encoded, c
     return {
         "knn_accuracy": share(
             names["knn_accuracy"],
-            evaluation.knn_accuracy(train, test, NEIGHBOURS),
+            knn_accuracy(train, test, NEIGHBOURS),
             judged,
             f"{codes}, {count:,} training codes as neighbours",
         ),
         "probe_accuracy": share(
             names["probe_accuracy"],
-            evaluation.linear_probe_accuracy(train, test),
+            linear_probe_accuracy(train, test),
             judged,
             f"logistic regression on {count:,} standardised training codes; {codes}",
         ),
@@ -165,14 +169,14 @@ def measure_draws(vae: VAE, data: MNISTDataModule, seed: int) -> dict[str, Metri
     drawn = torch.cat([classifier.features(judge, images) for images in batches])
     real = torch.cat([classifier.features(judge, images) for images in data.test_images().split(BATCH)])
     verdicts, verdicts_on_real = (classifier.probabilities(judge, features) for features in (drawn, real))
-    terms, terms_of_real = (evaluation.inception_terms(part) for part in (verdicts, verdicts_on_real))
+    terms, terms_of_real = (inception_terms(part) for part in (verdicts, verdicts_on_real))
     score = terms.mean().exp().item()
-    clear, clear_of_real = (evaluation.clear_draws(part).double().mean() for part in (verdicts, verdicts_on_real))
-    precision, recall = evaluation.precision_and_recall(drawn, real)
+    clear, clear_of_real = (clear_draws(part).double().mean() for part in (verdicts, verdicts_on_real))
+    precision, recall = precision_and_recall(drawn, real)
     draws = f"decoded images of {SAMPLES:,} draws from the prior, seed {seed}"
     judged = f"{draws}, judged by {dataset.classifier}"
     features = f"{draws}, against {len(real):,} test images, by the features of {dataset.classifier}"
-    sure = f"share of which it is at least {evaluation.CLEAR:.0%} sure"
+    sure = f"share of which it is at least {CLEAR:.0%} sure"
     return {
         "inception_score": metric(
             names["inception_score"],
@@ -186,7 +190,7 @@ def measure_draws(vae: VAE, data: MNISTDataModule, seed: int) -> dict[str, Metri
         ),
         "frechet_distance": metric(
             names["frechet_distance"],
-            evaluation.frechet_distance(drawn, real),
+            frechet_distance(drawn, real),
             "",
             f"{features}: not comparable with distances by Inception features",
         ),

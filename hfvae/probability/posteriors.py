@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, register_kl
 from torch.func import functional_call
 
-from .arguments import build_from_table, choose
-from .precision import FullPrecision
-from .tensors import validate_args
+from ..arguments import build_from_table, choose
+from ..tensors import FullPrecision, validate_args
 
 LOG_STD_RANGE = (-10.0, 10.0)
 """For an outlying image, exp(log_std) must neither vanish nor overflow, which would end a training."""

@@ -12,10 +12,10 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from ..datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
+from ..probability.sampling import seeded_generator
 from .augmentation import Augmentation
-from .datasets import DEFAULT_DATASET, Pixels, TrainingData, find_dataset
 from .readers import READERS, IDXFiles, Images, Reader
-from .sampling import seeded_generator
 
 Batch = tuple[Tensor, Tensor]
 NOISE_BLOCK = 256
@@ -111,7 +111,7 @@ class MNISTDataModule(lightning.LightningDataModule):
         batch_size: images a batch.
         dequantize: grey level k becomes (k + u) / 256, u uniform in [0, 1), so that grey levels have a density.
         rotation, shear, stretch, shift, edge_contrast: how training images are displaced, each by its own random
-            amounts: see `hfvae.augmentation.Augmentation`.
+            amounts: see `hfvae.data.Augmentation`.
         validation_images: number of training images that are kept for validation; None keeps a sixth.
         num_workers: loader processes; 0 is fastest, since a batch is one tensor operation. With 0 the images lie on the
             trainer's device, and batches are made there; with more they lie in the main memory.

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, constraints
 
-from .networks import dense_stack
+from ..networks import dense_stack
 from .sampling import from_noise, rsample, to_noise
 
 MAX_LOG_SCALE = 1.5
