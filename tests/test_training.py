@@ -22,9 +22,11 @@ from support import LIKELIHOOD_TYPES, REPOSITORY, TINY, for_training
 
 from hfvae import VAE, DenseVAE, hub, load
 from hfvae.cli import fit as script
+from hfvae.networks import ResidualBlock
 from hfvae.probability.likelihoods import INITIAL_SIGMA
 from hfvae.probability.sampling import rsample
 from hfvae.training import AverageWeights, Diverged, EndUnrotated, VAETraining
+from hfvae.training.muon import orthogonalized
 from hfvae.training.objectives import importance_weighted_bound
 from hfvae.training.optimizers import OPTIMIZERS, muon
 
@@ -196,25 +198,27 @@ def test_an_average_of_every_eighth_step_is_nearly_that_of_every_step() -> None:
     assert averages[0] == pytest.approx(averages[1], abs=1.5), "a step has the size 1, the drift one of 45"
 
 
-def test_muon_orthogonalises_in_float32_without_bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    from timm.optim import muon as timm_muon
+@pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
+@pytest.mark.parametrize("fast", [True, False], ids=["bfloat16", "float32"])
+def test_muon_orthogonalises(shape: tuple[int, int], fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfvae.training.muon.multiplies_bfloat16", lambda: fast)
+    direction = orthogonalized(torch.randn(shape))
+    assert direction.dtype == (torch.bfloat16 if fast else torch.float32)
+    assert direction.shape == shape
+    values = torch.linalg.svdvals(direction.float())
+    assert 0.5 < values.min() < values.max() < 1.4
 
-    seen: list[torch.dtype] = []
-    original = timm_muon.zeropower_via_newtonschulz
 
-    def spy(*arguments: Any, **options: Any) -> torch.Tensor:
-        seen.append(options.get("dtype", torch.bfloat16))
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", spy)
-    for fast in (True, False):
-        monkeypatch.setattr("hfvae.training.optimizers.multiplies_bfloat16", lambda fast=fast: fast)
-        vae = TINY["dense"](hidden_features=[16, 16])
-        optimizer = muon(vae, 1e-3)
-        vae.elbo(torch.rand(2, 1, 28, 28)).elbo.sum().backward()
-        optimizer.step()
-        assert set(seen) == {torch.bfloat16 if fast else torch.float32}
-        seen.clear()
+def test_muon_takes_convolutions_and_decays_weights() -> None:
+    vae = TINY["residual"]()
+    hidden = next(block for block in vae.encoder.modules() if isinstance(block, ResidualBlock))[1].weight
+    before = hidden.detach().clone()
+    vae.elbo(torch.rand(2, 1, 28, 28)).elbo.sum().backward()
+    gradient = hidden.grad.clone()
+    muon(vae, 1e-3, weight_decay=0.1).step()
+    step = hidden.detach() - before * (1 - 1e-3 * 0.1)
+    assert step.norm() == pytest.approx(1e-3 * 0.2 * max(step.flatten(1).shape) ** 0.5 * 2, rel=0.5)
+    assert torch.cosine_similarity(step.flatten(), gradient.flatten(), 0) < -0.3, "downhill"
 
 
 @pytest.mark.mnist

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from ..models import VAE
-from .hardware import multiplies_bfloat16
+from .muon import Muon
 
 
-class Joined(Optimizer):
-    """Optimizers of different parameters as one, for schedules, checkpoints and Lightning, which want a single one.
+class CombinedOptimizer(Optimizer):
+    """Several optimizers, each with its own parameters, as one: schedules and checkpoints expect a single optimizer.
 
     Args:
-        parts: the optimizers, which share this one's groups and state from now on.
+        parts: the optimizers; from now on they share the groups and state of this one.
     """
 
     def __init__(self, *parts: Optimizer) -> None:
@@ -55,23 +54,15 @@ def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float
 
 
 def muon(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
-    """Muon with weight decay for the hidden layers' weights.
+    """Muon with weight decay for the weights of hidden layers.
 
-    Adam updates all other parameters, at half the learning rate and without weight decay. It is torch's fused Adam,
-    since the one in timm's Muon updates one tensor at a time: a learned prior has hundreds, which takes a seventh of a
-    step on a CPU, ten times as long.
+    Adam updates all other parameters, at half the learning rate and without weight decay.
     """
-    from timm.optim import muon as timm_muon  # the import takes a second or two
-
-    if not multiplies_bfloat16():
-        # timm orthogonalises in bfloat16 and has no argument for it; emulated, that takes most of a step's time
-        exact = partial(timm_muon.zeropower_via_newtonschulz, dtype=torch.float32)
-        timm_muon.zeropower_via_newtonschulz = exact
     weights = ([p for p in net.parameters() if p.ndim > 1] for net in (vae.encoder, vae.decoder))
     hidden = [p for layers in weights for p in layers[1:-1]]
     chosen = set(hidden)
     others = torch.optim.Adam([p for p in vae.parameters() if p not in chosen], lr=learning_rate / 2, fused=fused)
-    return Joined(timm_muon.Muon([{"params": hidden}], learning_rate, weight_decay, nesterov=True), others)
+    return CombinedOptimizer(Muon([{"params": hidden}], learning_rate, weight_decay), others)
 
 
 OPTIMIZERS: dict[str, Callable[[VAE, float, bool, float], Optimizer]] = {"adam": adam, "muon": muon}
