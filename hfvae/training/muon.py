@@ -44,7 +44,7 @@ class Muon(Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -52,15 +52,17 @@ class Muon(Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._update(weight, group["lr"], group["weight_decay"], group["momentum"])
+                    self._update(weight, weight.grad, group["lr"], group["weight_decay"], group["momentum"])
         return loss
 
-    def _update(self, weight: Tensor, lr: float | Tensor, weight_decay: float, momentum: float) -> None:
+    def _update(
+        self, weight: Tensor, gradient: Tensor, lr: float | Tensor, weight_decay: float, momentum: float
+    ) -> None:
         state = self.state[weight]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(weight)
-        average = state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
-        direction = orthogonalized(weight.grad.lerp(average, momentum).flatten(1))
+        average = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        direction = orthogonalized(gradient.lerp(average, momentum).flatten(1))
         scale = 0.2 * max(direction.shape) ** 0.5
         weight.mul_(1 - lr * weight_decay)
         step = direction.view(weight.shape)
