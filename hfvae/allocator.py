@@ -1,4 +1,4 @@
-"""Settings of glibc's memory allocator. They do nothing where the C library is another one."""
+"""Settings of glibc's memory allocator; no effect with other C libraries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LARGE = 128 << 10
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep freed memory for the next step instead of giving it back to the kernel.
+    """Keep freed memory for the next step instead of returning it to the kernel.
 
-    A training step on a CPU frees and allocates the same megabytes each time; glibc's defaults return them, and to have
-    them back, page by page, took a quarter of a step.
+    Each training step on a CPU frees and allocates the same megabytes. With glibc's defaults they go back to the
+    kernel, and faulting them in again, page by page, took a quarter of a step.
     """
     if (libc := _glibc()) is not None:
         libc.mallopt(_M_MMAP_THRESHOLD, _FREELY)
@@ -23,10 +23,10 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory(arenas: int = 2) -> None:
-    """Let freed memory go back to the kernel, for a server that runs for long.
+    """Return freed memory to the kernel, for a long-running server.
 
-    All threads share `arenas` arenas; by default each thread's own keeps what is freed in it. Large blocks are mapped,
-    each by itself; by default the size from which they are grows as they come, and they end up in arenas too.
+    All threads share `arenas` arenas; by default each thread has its own, which keeps its freed memory. Large blocks
+    are always mapped separately; by default that threshold grows until they end up in arenas too.
     """
     if (libc := _glibc()) is not None:
         libc.mallopt(_M_ARENA_MAX, arenas)
@@ -34,7 +34,7 @@ def return_freed_memory(arenas: int = 2) -> None:
 
 
 def release_freed_memory() -> None:
-    """Give freed memory back to the kernel."""
+    """Return freed memory to the kernel now."""
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 

@@ -1,4 +1,4 @@
-"""Checks of what a constructor is given. Only plain Python values pass, so that config.json never loses one."""
+"""Checks of constructor arguments. Only JSON values are accepted, because config.json stores the constructor call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .networks import ACTIVATIONS, Shape
 
-# Limits: far above any model of this kind, far below what would exhaust a machine.
+# far above any model of this kind, far below what would exhaust a machine
 MAX_WIDTH = 1 << 16
 MAX_DEPTH = 64
 MAX_WEIGHTS = 1 << 27
@@ -65,7 +65,7 @@ def validate_activation(value: Any) -> str:
 
 
 def validate_size(widths: Sequence[int]) -> None:
-    """Refuse layers that together would hold more than MAX_WEIGHTS weights, before any is allocated."""
+    """Refuse layers with more than MAX_WEIGHTS weights in all, before they are allocated."""
     weights = sum(a * b for a, b in pairwise(widths))
     if weights > MAX_WEIGHTS:
         raise ValueError(
@@ -78,7 +78,7 @@ def choose(name: str, value: Any, table: Mapping[str, Entry]) -> Entry:
     """The entry of `table` that `value` names.
 
     Raises:
-        ValueError: no such entry; lists those there are.
+        ValueError: no such entry; the message lists the entries.
     """
     if not isinstance(value, str) or value not in table:
         raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
@@ -88,10 +88,10 @@ def choose(name: str, value: Any, table: Mapping[str, Entry]) -> Entry:
 def build_from_table(
     kind: str, type_name: Any, table: Mapping[str, type[Entry]], latent_dim: int, options: Mapping[str, Any] | None
 ) -> Entry:
-    """The prior or posterior (`kind`) of that name, built for `latent_dim` latents with its own `options`.
+    """Build the prior or posterior (`kind`) of that name for `latent_dim` latents with its own `options`.
 
     Raises:
-        ValueError: an unknown name, or options that its constructor does not take.
+        ValueError: an unknown name, or options that its constructor does not accept.
     """
     entry = choose(f"{kind}_type", type_name, table)
     given = {} if options is None else options

@@ -1,8 +1,7 @@
-"""Data sets as records of facts, and the treatment that turns their grey levels into a model's pixels.
+"""Records of data sets, the preprocessing of their pixels, and the papers that model cards cite.
 
-The table `DATASETS` holds the data sets that `MNISTDataModule` can read through torchvision. A model folder holds its
-data set's whole record, so that a model trained on any other data loads with its class names and its source. At the end
-stand the papers that model cards cite.
+`DATASETS` lists the data sets that `MNISTDataModule` reads through torchvision. A model folder contains the record of
+its data set, so that a model trained on other data loads with its class names and source.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MAX_CLASSES = 256
 MAX_TEXT = 200
 DRAWING_FIELD = 28
 LOCAL_FIELDS = ("test_file", "transposed", "classifier")
-"""Fields of a record on files of this machine; a model folder neither holds nor sets them."""
+"""Fields about local files; a model folder does not contain them."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,18 @@ class Dataset:
     """Facts about a data set of images.
 
     Attributes:
-        name: what `MNISTDataModule(dataset=...)` and model cards call it.
+        name: as in `MNISTDataModule(dataset=...)` and on model cards.
         image_shape: (channels, height, width).
-        class_names: what the labels 0, 1, ... stand for; empty if unknown.
-        item: the noun for one image, in the singular ("digit").
-        hub_id: id of the data set on the hub, for the card; None if it has none.
+        class_names: names of the labels 0, 1, ...; empty if unknown.
+        item: singular noun for one image ("digit").
+        hub_id: id of the data set on the hub; None if it has none.
         license: licence of the data; None if unknown.
-        train_size, test_size: numbers of images, the validation images counted among the training images; None if
-            unknown.
-        drawing_box: side, in pixels, of the box into which the data set fits its items (see `hfvae.sketch`).
-        test_file: path, below the data folder, of the IDX file with the test images; None if there is no such file.
-        transposed: whether IDX files hold the images with rows and columns exchanged.
-        classifier: file beside `hfvae/evaluation/classifier.py` with the weights that judge samples; None if there
-            is none.
+        train_size, test_size: numbers of images, validation images included in the former; None if unknown.
+        drawing_box: side in pixels of the box that items are scaled to (see `hfvae.sketch`).
+        test_file: path of the IDX file with the test images in the data folder; None if there is none.
+        transposed: whether IDX files store the images transposed.
+        classifier: file with the weights of the classifier of samples, beside
+            `hfvae/evaluation/classifier.py`; None if there is none.
     """
 
     name: str
@@ -141,10 +139,10 @@ DATASETS: dict[str, Dataset] = {
 
 
 def find_dataset(name: str) -> Dataset:
-    """The record of that name; letter case and punctuation do not matter.
+    """The record of that name, ignoring case and punctuation.
 
     Raises:
-        ValueError: no such data set; names those there are.
+        ValueError: no such data set; the message lists the names.
     """
     known = {_simplified(record): DATASETS[record] for record in DATASETS}
     if not isinstance(name, str) or _simplified(name) not in known:
@@ -158,17 +156,17 @@ def _simplified(name: str) -> str:
 
 @dataclass(frozen=True)
 class Pixels:
-    """The treatment of an image's grey levels k (0 to 255) before a model gets them; by default k / 255.
+    """The preprocessing of an image's grey levels k (0 to 255); by default k / 255.
 
     Attributes:
-        binarize: ``"dynamic"`` makes every pixel a fresh Bernoulli draw with k / 255 as its probability.
+        binarize: ``"dynamic"`` samples each pixel anew from a Bernoulli with probability k / 255.
         binarize_threshold: pixels with k / 255 above it (in [0, 1)) become 1, the others 0.
-        dequantize: (k + u) / 256 with u uniform in [0, 1), which turns discrete levels into data with a density
-            (Uria, Murray & Larochelle 2013, "RNADE", sec. 4).
+        dequantize: (k + u) / 256 with u uniform in [0, 1), which gives discrete levels a density (Uria, Murray &
+            Larochelle 2013, "RNADE", sec. 4).
         mean, std: standardise, (k / 255 - mean) / std.
 
     Raises:
-        ValueError: numbers out of range, or settings that contradict each other.
+        ValueError: numbers out of range, or settings that exclude each other.
     """
 
     binarize: Literal["dynamic"] | None = None
@@ -181,22 +179,22 @@ class Pixels:
         given = {"binarize_threshold": self.binarize_threshold is not None, "binarize": self.binarize is not None}
         binary = [name for name, is_given in given.items() if is_given]
         if len(binary) == 2:
-            raise ValueError("binarize_threshold and binarize are two ways to binarise: give one of them")
+            raise ValueError("binarize_threshold and binarize exclude each other: give one of them")
         if self.binarize not in (None, "dynamic"):
             raise ValueError(f'binarize must be None or "dynamic", got {self.binarize!r}')
         if self.binarize_threshold is not None and not 0 <= self.binarize_threshold < 1:
             raise ValueError(f"binarize_threshold must be in [0, 1), got {self.binarize_threshold}")
         if (self.mean is None) != (self.std is None):
-            raise ValueError(f"mean and std come together, got mean={self.mean}, std={self.std}")
+            raise ValueError(f"give mean and std together, got mean={self.mean}, std={self.std}")
         if self.std is not None and not 0 < self.std < math.inf:
             raise ValueError(f"std must be positive and finite, got {self.std}")
         if self.mean is not None and not math.isfinite(self.mean):
             raise ValueError(f"mean must be finite, got {self.mean}")
         if self.dequantize and (binary or self.standardized):
             other = binary[0] if binary else "mean and std"
-            raise ValueError(f"dequantize spreads grey levels over [0, 1) and {other} undoes that: give one of them")
+            raise ValueError(f"dequantize and {other} exclude each other: give one of them")
         if binary and self.standardized:
-            raise ValueError(f"{binary[0]} makes pixels 0 or 1 and mean and std undo that: give one of them")
+            raise ValueError(f"{binary[0]} excludes mean and std: give one of them")
 
     @property
     def binary(self) -> bool:
@@ -209,7 +207,7 @@ class Pixels:
 
     @property
     def noisy(self) -> bool:
-        """Whether pixels depend on noise."""
+        """Whether the preprocessing is random."""
         return self.dequantize or self.binarize is not None
 
     def apply(self, levels: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -217,7 +215,7 @@ class Pixels:
 
         Args:
             levels: the grey levels.
-            noise: uniform in [0, 1), of the same shape; None draws it from torch's global generator if it is needed.
+            noise: uniform in [0, 1), of the same shape; None draws it, if needed, from torch's global generator.
         """
         if self.noisy:
             noise = torch.rand_like(levels) if noise is None else noise
@@ -230,7 +228,7 @@ class Pixels:
         return self.normalize(x)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] -> what the encoder takes, without noise: standardised, or as they are."""
+        """Images in [0, 1] -> encoder inputs, without noise: standardised, or unchanged."""
         return images if self.mean is None or self.std is None else (images - self.mean) / self.std
 
     def denormalize(self, pixels: Tensor) -> Tensor:
@@ -239,7 +237,7 @@ class Pixels:
 
     @property
     def protocol(self) -> str:
-        """The treatment, as metrics name it."""
+        """The preprocessing in short, for metrics."""
         if self.dequantize:
             return "dequantised (k + u) / 256"
         if self.binarize is not None:
@@ -250,7 +248,7 @@ class Pixels:
 
     @property
     def description(self) -> str:
-        """The treatment, as a card's sentence has it: "the density is that of ..."."""
+        """The preprocessing, to follow "the density is that of" on a card."""
         if self.dequantize:
             return "dequantised pixels, (k + u) / 256"
         if self.binarize is not None:
@@ -262,13 +260,13 @@ class Pixels:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model was trained on: the data set and the treatment of its pixels."""
+    """What a model was trained on: the data set and the pixel preprocessing."""
 
     dataset: Dataset
     pixels: Pixels
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values; defaults and what only this machine's files mean are left out."""
+        """As JSON values, without defaults and `LOCAL_FIELDS`."""
         dataset = _changed(self.dataset)
         return {
             "dataset": {name: value for name, value in dataset.items() if name not in LOCAL_FIELDS},
@@ -280,7 +278,7 @@ class TrainingData:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: not what `to_json` returns.
+            ValueError: not such a record.
         """
         try:
             dataset = dict(value["dataset"])
@@ -297,7 +295,7 @@ class TrainingData:
 
 
 def _validate(record: Dataset) -> None:
-    """Refuse a record of wrong types or sizes; it may come from an untrusted folder."""
+    """Check types and sizes of a record, which may come from an untrusted folder."""
     texts = (record.name, record.item, *record.class_names)
     optional = [text for text in (record.hub_id, record.license) if text is not None]
     if not all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in (*texts, *optional)):
@@ -320,13 +318,13 @@ def _changed(record: Dataset | Pixels) -> dict[str, Any]:
 
 
 def assumed_dataset(image_shape: Shape) -> Dataset:
-    """The data set of a model whose folder names none: MNIST, as all the first models', if the shape allows."""
+    """The data set of a model whose folder names none: MNIST, if the shape fits."""
     default = DATASETS[DEFAULT_DATASET]
     return default if image_shape == default.image_shape else Dataset("unnamed data", image_shape)
 
 
 class Paper(NamedTuple):
-    """Where something was published."""
+    """A publication."""
 
     title: str
     url: str

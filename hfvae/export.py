@@ -1,4 +1,4 @@
-"""A model's parts for other tools: encoder, decoder and the prior's sampler, as ONNX files or as torch programs."""
+"""Export encoder, decoder and the prior's sampler as ONNX files or torch programs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .models import VAE
 from .version import __version__
 
 BATCH = 2
-"""Images in the example that torch traces; the exported parts take any number."""
+"""Batch size of the traced example; the exported parts accept any."""
 
 
 class MissingPackage(RuntimeError):
-    """The packages that write a format are not installed."""
+    """The packages needed for a format are not installed."""
 
 
 class Encoder(nn.Module):
-    """Images (B, *image_shape) in [0, 1] -> codes (B, latent_dim) and, where the posterior has them, their spread."""
+    """Images (B, *image_shape) in [0, 1] -> codes (B, latent_dim) and, if there are any, standard deviations."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class Part:
-    """A module to export, with an example of its one input."""
+    """A module to export, with an example input."""
 
     module: nn.Module
     input_name: str
@@ -58,7 +58,7 @@ class Part:
 
 
 def parts(vae: VAE) -> dict[str, Part]:
-    """The parts of a model by name: encoder, decoder and, where noise alone is no draw of the prior, its sampler."""
+    """The parts of a model by name: encoder, decoder and, unless the prior is N(0, I), its sampler."""
     image = torch.rand(BATCH, *vae.image_shape, dtype=vae.density_dtype, device=vae.device)
     z = torch.zeros(BATCH, vae.latent_dim, dtype=vae.density_dtype, device=vae.device)
     encoder = Encoder(vae)
@@ -75,7 +75,7 @@ def parts(vae: VAE) -> dict[str, Part]:
 
 
 def facts(vae: VAE, weights: str) -> dict[str, str]:
-    """What an exported file says of itself; `weights`: the SHA-256 of the model's weights file."""
+    """Metadata of an exported file; `weights` is the SHA-256 of the model's weights file."""
     return {
         "producer": f"hfvae {__version__}",
         "model_class": type(vae).__name__,
@@ -88,23 +88,23 @@ def facts(vae: VAE, weights: str) -> dict[str, str]:
 
 
 def write(vae: VAE, folder: Path, format: str, metadata: dict[str, str]) -> list[Path]:
-    """Write each part, its batch dynamic, into a folder, made if missing.
+    """Write each part, with a dynamic batch, to a folder; create it if missing.
 
     Args:
         vae: the model.
-        folder: where to; the files are named after the parts.
-        format: a name in `FORMATS`: ``onnx``, or ``torch`` for what `torch.export.load` reads (.pt2).
-        metadata: what the files say of themselves.
+        folder: the files in it are named after the parts.
+        format: ``onnx``, or ``torch`` for `torch.export.load` (.pt2).
+        metadata: from `facts`.
 
     Returns:
         The files.
 
     Raises:
-        MissingPackage: the packages that ONNX needs are not installed.
+        MissingPackage: the packages for ONNX are not installed.
     """
     suffix, write_part = FORMATS[format]
     if format == "onnx" and importlib.util.find_spec("onnxscript") is None:
-        raise MissingPackage('ONNX needs two packages more: pip install "hfvae[export]"')
+        raise MissingPackage('ONNX export needs more packages: pip install "hfvae[export]"')
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / f"{name}{suffix}": part for name, part in parts(vae).items()}
     for path, part in files.items():
@@ -123,7 +123,7 @@ def _write_onnx(part: Part, path: Path, metadata: dict[str, str]) -> None:
         dynamo=True,
         verbose=False,
     )
-    assert program is not None  # it is only without dynamo
+    assert program is not None  # None only without dynamo
     program.model.metadata_props.update(metadata)
     program.save(path, external_data=False)
 

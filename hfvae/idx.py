@@ -1,4 +1,4 @@
-"""Read IDX files of bytes, the format of MNIST and its relatives, packed or not, in any spelling."""
+"""Read IDX files of bytes, the format of MNIST and related data sets, compressed or not."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_UNSIGNED_BYTES = 8  # the format's code of the type
-_ADVICE = "delete it, and it is downloaded again"
+_UNSIGNED_BYTES = 8  # type code of the format
+_ADVICE = "delete it to download it again"
 
 
 def find(folder: Path, name: str) -> Path | None:
     """The file of that name in a folder, or None.
 
-    Mirrors and archives spell ``train-images-idx3-ubyte`` also as ``train-images.idx3-ubyte``, in capitals, or as
-    ``….gz``, as published. An unpacked file goes before a packed one.
+    Mirrors and archives also write ``train-images-idx3-ubyte`` as ``train-images.idx3-ubyte``, in capitals, or with
+    ``.gz``, as published. An uncompressed file is preferred to a compressed one.
     """
     if not folder.is_dir():
         return None
@@ -28,10 +28,10 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def contents(path: Path) -> bytes:
-    """The bytes of a file, unpacked if its name ends in ``.gz``.
+    """The bytes of a file, decompressed if its name ends in ``.gz``.
 
     Raises:
-        ValueError: it cannot be unpacked.
+        ValueError: it cannot be decompressed.
     """
     packed = path.read_bytes()
     if not _is_packed(path):
@@ -43,10 +43,10 @@ def contents(path: Path) -> bytes:
 
 
 def parse(content: bytes, dimensions: int, path: Path) -> Tensor:
-    """The array in an IDX file, uint8 with that number of dimensions; `path` is what an error names.
+    """Parse an IDX file into a uint8 array with that number of dimensions; `path` is for error messages.
 
     Raises:
-        ValueError: another kind of file, another number of dimensions, or another size than the header says.
+        ValueError: not such a file, or its size differs from the header.
     """
     magic, start = content[:4], 4 + 4 * dimensions
     if magic != bytes((0, 0, _UNSIGNED_BYTES, dimensions)) or len(content) < start:

@@ -1,4 +1,4 @@
-"""Convert PIL images, NumPy arrays and tensors, alone or in batches, to the tensors that a model takes."""
+"""Convert PIL images, NumPy arrays and tensors to model inputs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ LABEL_KEYS = ("label", "labels")
 LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in a grey level (ITU-R BT.601), as Pillow has them."""
 OPAQUE = 0.5
-"""Pixels count as opaque from this alpha on."""
+"""Smallest alpha that counts as opaque."""
 CONTRAST = 16 / 255
-"""Opaque pixels whose levels differ by less are of one colour."""
+"""Opaque pixels whose levels differ by less count as one colour."""
 
 
 def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
-    """One image or a batch of them as a tensor (N, *image_shape) of floats, pixels in [0, 1].
+    """Convert one image or a batch to a float tensor (N, *image_shape) with pixels in [0, 1].
 
     Args:
         value: a PIL image, a NumPy array or a tensor, or a list of these. Arrays and tensors are (H, W), (C, H, W) or
-            (H, W, C), or a batch of one of these; (H, W) is for grey images. Their pixels are floats, taken as they
-            are, or uint8 from 0 to 255, or bool. PIL images, and arrays with their channels last, may be grey, grey
-            and alpha, RGB or RGBA whatever the model takes: they are converted, and `composite` says how
-            transparency is.
-        image_shape: (C, H, W) of the images that the model takes.
-        name: what an error calls the value.
+            (H, W, C), or a batch of one of these; (H, W) is for grey images. Pixels are floats, which are not changed,
+            uint8 from 0 to 255, or bool. PIL images and arrays with the channels last may be grey, grey and alpha, RGB
+            or RGBA: they are converted to the model's channels, transparency as in `composite`.
+        image_shape: (C, H, W) of the model's images.
+        name: name of the value in error messages.
 
     Returns:
-        float32, or the dtype of a float tensor or array; on a tensor's own device.
+        float32, or the dtype of a float tensor or array; on the same device.
 
     Raises:
-        TypeError: no images, or pixels of another dtype.
-        ValueError: another size; nothing is resized.
+        TypeError: not images, or pixels of another dtype.
+        ValueError: another size; images are not resized.
     """
     if isinstance(value, list | tuple):
         if not value:
@@ -49,12 +48,12 @@ def as_images(value: Any, image_shape: Shape, name: str = "x") -> Tensor:
 
 
 def composite(grey: Tensor, alpha: Tensor) -> Tensor:
-    """One picture with transparency as opaque grey levels.
+    """Flatten a picture with transparency to opaque grey levels.
 
-    Where the ground is transparent, what is drawn on it becomes light ink on black, as in MNIST: black ink is inverted,
-    white ink stays. The ground is transparent if most of the picture's border is, or if all that is opaque has one
-    level, so that the shape lies in the alpha channel alone. In other pictures, as a photograph with rounded corners,
-    transparent pixels get the median level of the opaque ones. (The page's pad does the same: demo/draw/pad.js.)
+    A drawing on a transparent background becomes light ink on black, as in MNIST: dark ink is inverted, light ink is
+    not. The background is transparent if most of the border is, or if all opaque pixels have one level, so that only
+    alpha has a shape. In other pictures, such as a photograph with rounded corners, transparent pixels get the median
+    level of the opaque ones. The page's pad uses the same rule.
 
     Args:
         grey: (H, W) in [0, 1].
@@ -74,7 +73,7 @@ def composite(grey: Tensor, alpha: Tensor) -> Tensor:
 
 
 def _converted(pixels: Tensor, image_shape: Shape) -> Tensor:
-    """Pixels (..., H, W, 2 to 4), grey and alpha, RGB or RGBA, in the model's channels; others as they are."""
+    """Convert (..., H, W, 2 to 4), grey and alpha, RGB or RGBA, to the model's channels; leave others unchanged."""
     channels, height, width = image_shape
     has_layout = image_shape in (pixels.shape[-3:], (1, *pixels.shape[-2:])) or pixels.shape[-1:] == (channels,)
     if has_layout or pixels.shape[-3:-1] != (height, width) or pixels.shape[-1] not in (2, 3, 4):
@@ -94,7 +93,7 @@ def _converted(pixels: Tensor, image_shape: Shape) -> Tensor:
 def _tensor(value: Any, image_shape: Shape, name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    if hasattr(value, "convert"):  # a PIL image, known by its method: Pillow is not imported for this
+    if hasattr(value, "convert"):  # a PIL image, recognised without importing Pillow
         opaque = "L" if image_shape[0] == 1 else "RGB"
         value = np.asarray(value.convert("RGBA" if value.has_transparency_data else opaque))
     if not isinstance(value, np.ndarray):
@@ -102,7 +101,7 @@ def _tensor(value: Any, image_shape: Shape, name: str) -> Tensor:
             f"{name} must be a PIL image, a NumPy array, a tensor or a list of these, got {type(value).__name__}"
         )
     try:
-        return torch.from_numpy(np.array(value))  # a copy: arrays may be read-only, or run backwards
+        return torch.from_numpy(np.array(value))  # a copy: arrays may be read-only or have negative strides
     except TypeError as error:
         raise TypeError(f"{name} must have pixels of uint8, bool or a float type, got {value.dtype}") from error
 
@@ -116,15 +115,15 @@ def _floats(pixels: Tensor, name: str) -> Tensor:
         return pixels.float()
     raise TypeError(
         f"{name} must have pixels of uint8 (0 to 255), bool or a float type (0 to 1), got {pixels.dtype}: "
-        "is it uint8 data in another type? Then convert it"
+        "convert 0 to 255 to uint8 first"
     )
 
 
 def arranged(pixels: Tensor, image_shape: Shape, name: str = "x") -> Tensor:
-    """Pixels of any dtype in one of the layouts that `as_images` takes, as (N, *image_shape).
+    """Rearrange pixels of any dtype from a layout that `as_images` accepts to (N, *image_shape).
 
     Raises:
-        ValueError: none of these layouts.
+        ValueError: another layout.
     """
     channels, height, width = image_shape
     if pixels.ndim in (3, 4) and pixels.shape[-3:] == image_shape:
@@ -134,17 +133,17 @@ def arranged(pixels: Tensor, image_shape: Shape, name: str = "x") -> Tensor:
     if pixels.ndim in (3, 4) and pixels.shape[-3:] == (height, width, channels):
         return pixels.movedim(-1, -3).reshape(-1, *image_shape)
     raise ValueError(
-        f"{name} must have shape (N, {channels}, {height}, {width}), or that of one image, or have its channels last; "
-        f"got {tuple(pixels.shape)}. Images of another size must be resized first; hfvae.sketch frames drawings"
+        f"{name} must have shape (N, {channels}, {height}, {width}), or that of one image, or the channels last; "
+        f"got {tuple(pixels.shape)}. Resize images of another size first; hfvae.sketch.to_digit fits drawings"
     )
 
 
 def split_batch(batch: Any) -> tuple[Any, Any]:
-    """The images of a data loader's batch, and its labels, or None where it has none.
+    """Split a data loader's batch into images and labels (None if it has none).
 
     Args:
-        batch: images alone, a sequence that begins with images and labels, or a dict that has them under the names of
-            `IMAGE_KEYS` and `LABEL_KEYS`, as the `datasets` library's do.
+        batch: images, a sequence that begins with images and labels, or a dict with `IMAGE_KEYS` and `LABEL_KEYS`, as
+            from the `datasets` library.
 
     Raises:
         TypeError: anything else.
@@ -154,7 +153,7 @@ def split_batch(batch: Any) -> tuple[Any, Any]:
         labels = next((batch[key] for key in LABEL_KEYS if key in batch), None)
         if images is not None:
             return images, labels
-        raise TypeError(f"a batch that is a dict must have one of {', '.join(IMAGE_KEYS)}, got {', '.join(batch)}")
+        raise TypeError(f"a dict batch must have one of the keys {', '.join(IMAGE_KEYS)}, got {', '.join(batch)}")
     if isinstance(batch, list | tuple) and batch:
         return batch[0], batch[1] if len(batch) > 1 else None
     if isinstance(batch, Tensor):

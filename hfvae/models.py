@@ -1,4 +1,4 @@
-"""Variational autoencoders: networks, likelihood, prior and posterior joined by the arithmetic of the ELBO.
+"""Variational autoencoders: networks, likelihood, prior, posterior, and the ELBO.
 
 Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014, https://arxiv.org/abs/1312.6114.
 """
@@ -24,42 +24,42 @@ from .tensors import full_dtype, full_precision, validate_tensor
 
 
 class ELBOTerms(NamedTuple):
-    """The evidence lower bound and its two parts, in nats, each of shape (B,): elbo = -(rate + distortion)."""
+    """The evidence lower bound and its two parts, in nats, each (B,): elbo = -(rate + distortion)."""
 
     elbo: Tensor
     rate: Tensor
-    """KL(q(z|x) || p(z)), in closed form where there is one, else estimated with the same draw of z."""
+    """KL(q(z|x) || p(z)): closed form if there is one, else a one-sample estimate."""
     distortion: Tensor
-    """-E_q[log p(x|z)], estimated with one draw of z."""
+    """-E_q[log p(x|z)], a one-sample estimate."""
 
     def mean(self) -> ELBOTerms:
-        """Averaged over the images: three scalars."""
+        """Means over the batch: three scalars."""
         return ELBOTerms(*(part.mean() for part in self))
 
 
 class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["vae", "mnist"]):
-    """A VAE of given networks, with a likelihood, a prior and a posterior chosen by name.
+    """A VAE with the given networks and with a likelihood, prior and posterior chosen by name.
 
-    Subclasses bring the networks; `DenseVAE` and `ConvVAE` are two. A subclass's constructor arguments must be plain
-    JSON values, since config.json is the constructor call, and whatever it computes must be in its state_dict.
+    Subclasses provide the networks, as `DenseVAE` and `ConvVAE` do. A subclass's constructor arguments must be JSON
+    values, because config.json stores the constructor call, and all its state must be in its state_dict.
 
     Args:
-        encoder: network (B, *image_shape) -> (B, n), n as `hfvae.probability.posteriors.encoder_outputs` tells.
-        decoder: network (B, latent_dim) -> (B, k * C, H, W), k being the likelihood's `channels_per_pixel`.
+        encoder: network (B, *image_shape) -> (B, n), n from `hfvae.probability.posteriors.encoder_outputs`.
+        decoder: network (B, latent_dim) -> (B, k * C, H, W), where k is the likelihood's `channels_per_pixel`.
         latent_dim: number of latents.
         image_shape: (C, H, W).
         likelihood_type: a name in `hfvae.probability.likelihoods.LIKELIHOODS`.
         beta: weight of the rate in the training objective (Higgins et al. 2017); reported ELBOs ignore it.
         sigma: fixed noise scale of Gaussian and Laplace; None learns it.
-        prior_type, prior_options: a name in `hfvae.probability.priors.PRIORS` and that prior's own arguments.
-        posterior_type, posterior_options: a name in `hfvae.probability.posteriors.POSTERIORS` and that posterior's own
+        prior_type, prior_options: a name in `hfvae.probability.priors.PRIORS` and that prior's arguments.
+        posterior_type, posterior_options: a name in `hfvae.probability.posteriors.POSTERIORS` and that posterior's
             arguments.
 
     Attributes:
         encoder, decoder: the networks.
         likelihood, prior_module, posterior: modules that return p(x|z), p(z) and q(z|x).
-        training_record: the data set and treatment of pixels that the model was trained on; None if unknown.
-        latent_dim, image_shape, likelihood_type, prior_type, posterior_type, beta: the constructor's.
+        training_record: the data set and pixel preprocessing of the training; None if unknown.
+        latent_dim, image_shape, likelihood_type, prior_type, posterior_type, beta: as given.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the networks compute in."""
+        """Dtype of the networks."""
         return next(self.parameters()).dtype
 
     @property
     def density_dtype(self) -> torch.dtype:
-        """What latents and densities are computed in: float32 for a model in half precision, else `dtype`."""
+        """Dtype of latents and densities: float32 for a model in half precision, else `dtype`."""
         return full_dtype(self.dtype)
 
     @property
@@ -114,7 +114,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
     @property
     def training_data(self) -> TrainingData:
-        """`training_record`, or what is assumed without one: MNIST, with the likelihood's treatment of pixels."""
+        """`training_record`, or the default: MNIST with the likelihood's pixel preprocessing."""
         if self.training_record is not None:
             return self.training_record
         return TrainingData(assumed_dataset(self.image_shape), self.likelihood.evaluation_pixels(Pixels()))
@@ -126,7 +126,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
     @property
     def prior_name(self) -> str:
-        """The prior, as texts name it."""
+        """Display name of the prior."""
         if is_standard_normal(self.prior):
             return "N(0, I)"
         return self.prior_type if type(self).prior is VAE.prior else f"{type(self).__name__}'s own"
@@ -135,17 +135,17 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         """q(z|x): batch (B,), event (latent_dim,).
 
         Args:
-            x: images (B, *image_shape), of `dtype` or `density_dtype`, in [0, 1]; any real number for Gaussian and
-                Laplace, and standardised for a model that was trained so.
+            x: images (B, *image_shape) of `dtype` or `density_dtype`: in [0, 1], or for Gaussian and Laplace any real
+                numbers, standardised if the training data were.
 
         Raises:
-            TypeError: x is no tensor of the model's dtype.
+            TypeError: x is not a tensor of the model's dtype.
             ValueError: a wrong shape, or pixels out of range.
         """
         return self.posterior(self.encoder_outputs(x))
 
     def encoder_outputs(self, x: Tensor) -> Tensor:
-        """What `posterior` makes q(z|x) of, (B, n), for images x as for `encode`."""
+        """Parameters of q(z|x): raw encoder outputs (B, n), for images x as in `encode`."""
         self._validate("x", x, self.image_shape)
         self.likelihood.validate_range(x)
         return full_precision(self.encoder(x.to(self.dtype)))
@@ -154,31 +154,31 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         """p(x|z) for latents z (B, latent_dim) of `dtype` or `density_dtype`: batch (B,), event image_shape.
 
         Raises:
-            TypeError: z is no tensor of the model's dtype.
+            TypeError: z is not a tensor of the model's dtype.
             ValueError: a wrong shape.
         """
         return self.likelihood(self.decoder_outputs(z))
 
     def decoder_outputs(self, z: Tensor) -> Tensor:
-        """What `likelihood` makes p(x|z) of, (B, k * C, H, W), for z as for `decode`."""
+        """Parameters of p(x|z): raw decoder outputs (B, k * C, H, W), for z as in `decode`."""
         self._validate("z", z, (self.latent_dim,))
         return full_precision(self.decoder(z.to(self.dtype)))
 
     def decode_image(self, z: Tensor) -> Tensor:
         """The image to show for latents z (B, latent_dim): (B, *image_shape) in [0, 1].
 
-        It is lambda for the (continuous) Bernoulli, and the location for Gaussian and Laplace, standardisation undone.
+        Lambda for the (continuous) Bernoulli; the location for Gaussian and Laplace, without standardisation.
         """
         image = self.likelihood.image(self.decoder_outputs(z))
         return self.training_data.pixels.denormalize(image).clamp(0, 1)
 
     def elbo(self, x: Tensor, *, q: Distribution | None = None, generator: Generator | None = None) -> ELBOTerms:
-        """The evidence lower bound of each image, with one draw of z; never scaled by beta.
+        """The evidence lower bound of each image, estimated with one sample of z; beta does not enter.
 
         Args:
-            x: images as for `encode`; {0, 1}-valued for the Bernoulli likelihood.
-            q: the distribution of z to take instead of q(z|x): the bound holds for any.
-            generator: source of the draw of z; None takes torch's global one.
+            x: images as in `encode`; in {0, 1} for the Bernoulli likelihood.
+            q: a distribution of z to use instead of q(z|x); the bound holds for any.
+            generator: source of the sample; None uses torch's global generator.
         """
         q = self.encode(x) if q is None else q
         self.likelihood.validate_support(x)
@@ -188,12 +188,12 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         return ELBOTerms(-(rate + distortion), rate, distortion)
 
     def log_weights(self, x: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        """log p(x, z) - log q(z|x), whose exponential averages to p(x) over draws of q (Burda et al. 2016, eq. 8).
+        """log p(x, z) - log q(z|x); the mean of its exponential over samples of q is p(x) (Burda et al. 2016, eq. 8).
 
         Args:
-            x: images as for `elbo`, (B, *image_shape).
-            z: S draws for each, (S, B, latent_dim).
-            q: the distribution that they were drawn from, batch (B,), event (latent_dim,).
+            x: images as in `elbo`, (B, *image_shape).
+            z: S samples for each image, (S, B, latent_dim).
+            q: the distribution of these samples, batch (B,), event (latent_dim,).
 
         Returns:
             (S, B) in nats.
@@ -211,7 +211,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
         validate_tensor(name, value, shape, (self.dtype, self.density_dtype))
 
     def facts(self) -> hub.ModelFacts:
-        """What a model card says of the model itself."""
+        """The facts about the model on its card."""
         pixels = self.likelihood.evaluation_pixels(self.training_data.pixels)
         return hub.ModelFacts(
             model_class=type(self).__name__,
@@ -231,7 +231,7 @@ class VAE(nn.Module, hub.HubMixin, library_name="hfvae", license="mit", tags=["v
 
 
 class DenseVAE(VAE):
-    """Linear layers both ways; the defaults are the four layers 784-512-128-32-2 and back.
+    """A VAE of linear layers; by default 784-512-128-32-2 and back.
 
     Args:
         hidden_features: widths of the encoder's hidden layers; the decoder mirrors them.
@@ -241,10 +241,10 @@ class DenseVAE(VAE):
         image_shape: (channels, height, width).
         activation: relu, leaky_relu, elu, gelu, silu or tanh.
         sigma: fixed noise scale of Gaussian and Laplace; None learns it.
-        prior_type, prior_options, posterior_type, posterior_options: as for `VAE`.
+        prior_type, prior_options, posterior_type, posterior_options: as in `VAE`.
 
     Raises:
-        TypeError, ValueError: an argument of a wrong type or value; says what is expected.
+        TypeError, ValueError: an argument has a wrong type or value; the message says what is expected.
 
     Example:
         >>> vae = DenseVAE(latent_dim=2)
@@ -291,14 +291,14 @@ class DenseVAE(VAE):
 
 
 class ConvVAE(VAE):
-    """Convolutions that halve the resolution, then linear layers; the decoder mirrors them with interpolations.
+    """A VAE of convolutions that halve the resolution, then linear layers; the decoder mirrors them by upsampling.
 
     Args:
-        channels: channels after each stage, which halves the resolution.
+        channels: channels after each stage; each stage halves the resolution.
         hidden_features: widths of the dense layers between the convolutions and the latents.
-        blocks: residual blocks in each stage, two convolutions a block; 0 is the plain network.
-        latent_dim, likelihood_type, beta, image_shape, activation, sigma: as for `DenseVAE`, and so are the errors.
-        prior_type, prior_options, posterior_type, posterior_options: as for `VAE`.
+        blocks: residual blocks per stage, with two convolutions each; 0 gives the plain network.
+        latent_dim, likelihood_type, beta, image_shape, activation, sigma: as in `DenseVAE`, as are the errors.
+        prior_type, prior_options, posterior_type, posterior_options: as in `VAE`.
 
     """
 

@@ -1,7 +1,7 @@
 """Dense and convolutional stacks for encoders and decoders: tensors in, tensors out.
 
-A network is a stack of stages, each a layer, its residual blocks and an activation; the last layer is linear. Decoders
-mirror encoders, and every size in between is derived from the image's shape.
+A stage is a layer, its residual blocks and an activation; the last layer is linear. Decoders mirror encoders, and all
+sizes in between follow from the image shape.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def dense_stack(widths: Sequence[int], activation: str) -> nn.Sequential:
 class ResidualBlock(nn.Sequential):
     """x + conv(act(conv(act(x)))): (B, C, H, W) -> the same (He et al. 2016, "Identity mappings").
 
-    The last convolution starts at zero, so that a deep stack starts as the plain one and needs no normalisation
+    The last convolution starts at zero, so that each block starts as the identity and no normalisation is needed
     (Zhang et al. 2019, "Fixup").
     """
 
@@ -63,19 +63,19 @@ def down_stage(inputs: int, outputs: int, blocks: int, activation: str) -> nn.Se
 
 
 def up_stage(inputs: int, outputs: int, size: tuple[int, int]) -> nn.Sequential:
-    """Interpolate to `size`, then convolve; a transposed convolution would leave a checkerboard (Odena et al. 2016)."""
+    """Upsample to `size`, then convolve: transposed convolutions leave checkerboards (Odena et al. 2016)."""
     return nn.Sequential(nn.Upsample(size=size, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1))
 
 
 class UnflattenFeatures(nn.Unflatten):
     """(B, C * H * W) -> (B, C, H, W) in the channels-last memory format.
 
-    Convolutions on a CPU answer in that format; blocks that mix two formats are a tenth slower.
+    CPU convolutions return that format; mixing both formats is a tenth slower.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         features = super().forward(x)
-        if transformed(x):  # vmap knows no memory formats
+        if transformed(x):  # vmap does not support memory formats
             return features
         return features.contiguous(memory_format=torch.channels_last)
 

@@ -1,9 +1,8 @@
-"""From a drawing to the 28x28 digit MNIST would have recorded.
+"""Preprocess a drawing as MNIST preprocessed its digits.
 
-MNIST's digits were size-normalised into a 20x20 box with their aspect ratio kept, anti-aliased, and then shifted so
-that their centre of mass lies in the middle of a 28x28 field (LeCun, Bottou, Bengio & Haffner 1998, sec. III-A). A
-model trained on them has seen nothing else, so a drawing has to be treated the same way. Other data sets fill a larger
-box.
+MNIST's digits were scaled into a 20x20 box with their aspect ratio kept, anti-aliased, and shifted so that their centre
+of mass is at the centre of a 28x28 field (LeCun, Bottou, Bengio & Haffner 1998, sec. III-A). A model trained on MNIST
+needs drawings in the same format. Other data sets fill a larger box.
 """
 
 from __future__ import annotations
@@ -16,25 +15,25 @@ from torch import Tensor
 FIELD = 28
 BOX = 20
 MIDDLE = 14
-_INK = 0.05  # pixels with less of the darkest pixel's ink than this do not count for the bounding box
+_INK = 0.05  # fraction of the peak below which ink does not count for the bounding box
 
 
 def to_digit(drawing: Tensor, light_ground: bool | None = None, box: int = BOX) -> Tensor | None:
-    """Fit a drawing into the frame of MNIST's images, or of another data set's.
+    """Scale and centre a drawing as MNIST or another data set does.
 
     Args:
         drawing: (H, W), grey levels of any real or integer dtype and any range; light ink on a dark ground or dark
-            ink on a light one. At most 4096 pixels a side. Of a PIL image: ``as_images(picture, (1, picture.height,
-            picture.width))[0, 0]``, with `hfvae.images.as_images`, which also deals with transparency.
-        light_ground: whether the ink is darker than its ground; None decides by the border, which is mostly ground.
-        box: side, in field pixels, of the square that the ink is fitted into (1 to 28).
+            ink on a light one. At most 4096 pixels a side. For a PIL image use ``as_images(picture, (1, picture.height,
+            picture.width))[0, 0]`` from `hfvae.images`, which also handles transparency.
+        light_ground: whether the ink is darker than the background; None decides by the border.
+        box: side of the square that the ink is scaled to, in pixels of the result (1 to 28).
 
     Returns:
-        (28, 28) float32 in [0, 1], ink 1 on ground 0, or None if there is no ink.
+        (28, 28) float32 in [0, 1], ink 1 on background 0, or None if there is no ink.
 
     Raises:
-        TypeError: not a tensor, or a complex one.
-        ValueError: not two-dimensional, empty, too large, or with NaN or infinity in it.
+        TypeError: not a tensor, or complex.
+        ValueError: not two-dimensional, empty, too large, or not finite.
     """
     ink = _ink(drawing, light_ground)
     peak = ink.max()
@@ -47,7 +46,7 @@ def to_digit(drawing: Tensor, light_ground: bool | None = None, box: int = BOX) 
 
 
 def _ink(drawing: Tensor, light_ground: bool | None) -> Tensor:
-    """Non-negative float32 ink (H, W): the distance from the ground's grey level, on the ink's side of it."""
+    """Non-negative float32 ink (H, W): the difference from the background's grey level."""
     if not isinstance(drawing, Tensor) or drawing.is_complex():
         got = drawing.dtype if isinstance(drawing, Tensor) else type(drawing).__name__
         raise TypeError(f"a drawing must be a tensor of real numbers, got {got}")
@@ -66,7 +65,7 @@ def _ink(drawing: Tensor, light_ground: bool | None) -> Tensor:
 
 
 def _crop(ink: Tensor, box: int) -> Tensor:
-    """The part of the drawing where its ink is, from edge to edge."""
+    """Crop to the bounding box of the ink."""
     rows, columns = ((ink.amax(axis) > _INK).nonzero().flatten() for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     blur = max(1, round(max(ink.shape) / box))
@@ -74,17 +73,17 @@ def _crop(ink: Tensor, box: int) -> Tensor:
 
 
 def _edges(profile: Tensor, blur: int) -> slice:
-    """Cut a soft edge at half its height: blurred ink spreads by up to a field pixel, `blur` drawn ones, a side."""
+    """Cut a soft edge at half its height; blur spreads ink by up to `blur` pixels per side."""
     first, last = (int((end >= end.max() / 2).nonzero()[0]) for end in (profile[:blur], profile.flip(0)[:blur]))
     return slice(first, len(profile) - last)
 
 
 def _resample(profile: Tensor, scale: float) -> Tensor:
-    """(28, N): how much of each of N drawn pixels lies in each pixel of the field, along one axis.
+    """Resampling matrix (28, N) along one axis: how much of each of N drawn pixels lies in each pixel of the field.
 
-    A field pixel covers `scale` drawn ones and takes their mean: exact anti-aliasing. The drawing's edge falls on a
-    whole field pixel, as in MNIST, namely the one that brings the centre of mass of `profile` nearest to the middle
-    (the centre of pixel 14, as measured on MNIST: 13.99 +- 0.29 down, 14.01 +- 0.29 across).
+    A field pixel is the mean of the `scale` drawn pixels that it covers (exact anti-aliasing). The shift is a whole
+    number of field pixels, as in MNIST, and puts the centre of mass of `profile` as near as possible to the centre of
+    pixel 14 (measured on MNIST: 13.99 +- 0.29 vertically, 14.01 +- 0.29 horizontally).
     """
     places = torch.arange(len(profile), dtype=torch.float32, device=profile.device)
     centre = (places * profile).sum() / profile.sum() + 0.5

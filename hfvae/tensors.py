@@ -1,7 +1,6 @@
-"""Checks of the tensors that a model is given, and the precision that its densities keep.
+"""Checks of model inputs, and the precision of densities.
 
-Checks of values are skipped where values are not known, as under tracing. Networks may compute in half precision,
-densities may not.
+Value checks are skipped under tracing and vmap. Networks may run in half precision; densities stay in float32.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
 
 @contextmanager
 def unchecked_values() -> Iterator[None]:
-    """Take values as valid inside: on a GPU each check waits for all that was asked of it before."""
+    """Skip value checks: on a GPU each one forces a sync."""
     token = _unchecked.set(True)
     try:
         yield
@@ -29,15 +28,15 @@ def unchecked_values() -> Iterator[None]:
 
 
 def transformed(tensor: Tensor) -> bool:
-    """Whether a tensor is under `torch.vmap` or another transform of `torch.func`."""
+    """Whether a tensor is inside `torch.vmap` or another transform of `torch.func`; torch has no public test for it."""
     return not torch.compiler.is_compiling() and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def values_known(tensor: Tensor) -> bool:
     """Whether Python may branch on the values of a tensor.
 
-    It may not while `torch.compile`, `torch.export` or `torch.onnx.export` trace it, under `torch.vmap` and the other
-    transforms of `torch.func`, or on the meta device, and it need not in `unchecked_values`.
+    It may not while `torch.compile`, `torch.export` or `torch.onnx.export` trace, inside a transform of `torch.func`,
+    or on the meta device. Inside `unchecked_values` it should not.
     """
     if torch.compiler.is_compiling() or tensor.is_meta or _unchecked.get():
         return False
@@ -45,15 +44,15 @@ def values_known(tensor: Tensor) -> bool:
 
 
 def validate_args(tensor: Tensor) -> bool | None:
-    """`validate_args` of a distribution with this parameter: torch's default, or False where values are not known."""
+    """`validate_args` for a distribution with this parameter: torch's default, or False where values are unknown."""
     return None if values_known(tensor) else False
 
 
 def validate_tensor(name: str, value: Tensor, shape: Sequence[int], dtypes: Sequence[torch.dtype]) -> None:
-    """Refuse anything but a batch of tensors of the given shape and of one of the dtypes.
+    """Require a batch of the given shape and of one of the dtypes.
 
     Raises:
-        TypeError: no tensor, or one of another dtype.
+        TypeError: not a tensor, or of another dtype.
         ValueError: another shape, or an empty batch.
     """
     if not isinstance(value, Tensor) or value.dtype not in dtypes:
@@ -72,14 +71,14 @@ def full_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def full_precision(tensor: Tensor) -> Tensor:
-    """Half-precision values (of autocast, or of a model in half precision) as float32, others as they are."""
+    """Half-precision values as float32, others unchanged."""
     return tensor.to(full_dtype(tensor.dtype))
 
 
 class FullPrecision(nn.Module):
-    """A module whose parameters stay in float32 at least when its model is converted to half precision.
+    """A module whose parameters stay in float32 when its model is converted to half precision.
 
-    log p and log q are sums and differences of large numbers; in half precision they would lose whole nats.
+    Log densities are sums and differences of large numbers: in half precision they would be off by whole nats.
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

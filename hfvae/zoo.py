@@ -1,4 +1,4 @@
-"""One function that loads every model: bundled, in a folder, or on a hub."""
+"""Load a model: bundled, from a folder or from a hub."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def load(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> VAE:
-    """Load a model of whichever class its config.json names, in eval mode.
+    """Load a model of the class that its config.json names, in eval mode.
 
     Args:
         model: a folder, the name of a bundled model (``"mnist-conv-32d"``, ...), or a hub repository.
         revision: branch, tag or commit of a hub repository.
-        device: ``"auto"`` takes CUDA where there is one, else the CPU.
-        token, cache_dir, local_files_only: as for ``huggingface_hub.hf_hub_download``.
+        device: ``"auto"`` is CUDA if available, else the CPU.
+        token, cache_dir, local_files_only: as in ``huggingface_hub.hf_hub_download``.
 
     Raises:
-        hub.HubError: the model cannot be loaded; the message says why and what to try.
+        hub.HubError: the model cannot be loaded; the message says why and what to do.
 
     Example:
         >>> vae = load("mnist-conv-32d", device="cpu")
@@ -45,10 +45,10 @@ def load(
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """``"auto"`` as a device: CUDA where there is one, else the CPU.
+    """Resolve a device; ``"auto"`` is CUDA if available, else the CPU.
 
     Raises:
-        ValueError: not a device, or a CUDA device on a machine without one.
+        ValueError: not a device, or CUDA is not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -57,5 +57,5 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"device must be auto, cpu or cuda, got {device!r}") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r} asked for, but torch finds no CUDA device here: use auto or cpu")
+        raise ValueError(f"device {device!r} is not available: torch finds no CUDA device; use auto or cpu")
     return picked

@@ -95,4 +95,4 @@ def test_without_onnx(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, "--model", "mnist-dense-2d", "--output", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == 'ONNX needs two packages more: pip install "hfvae[export]"\n'
+    assert done.stderr == 'ONNX export needs more packages: pip install "hfvae[export]"\n'

@@ -45,7 +45,7 @@ from ..training import (
     VAETraining,
     outcome,
 )
-from ..training.hardware import multiplies_bfloat16
+from ..training.hardware import has_fast_bf16
 from ..version import CLONE, PACKAGE, command
 from . import import_extensions
 from .result import export, say_what_is_there, say_why_there_is_none, training_record
@@ -144,7 +144,7 @@ def usable_precision(asked: str | int | None) -> str | int:
         ValueError: weights would be kept in half precision.
     """
     if asked is None:
-        return "bf16-mixed" if multiplies_bfloat16() else "32-true"
+        return "bf16-mixed" if has_fast_bf16() else "32-true"
     if str(asked) not in PRECISIONS:
         raise ValueError(
             f"--trainer.precision must be one of {', '.join(PRECISIONS)}, got {asked}: weights in half precision would "

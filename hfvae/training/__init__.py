@@ -1,6 +1,6 @@
 """Training with Lightning: the module, its objectives and optimizers, callbacks, checkpoints."""
 
-from .callbacks import AverageWeights, EndUnrotated, LogImages
+from .callbacks import AverageWeights, LogImages, NoAugmentationAtEnd
 from .checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, Outcome, outcome
 from .divergence import Diverged
 from .duration import TimeEstimate
@@ -11,11 +11,13 @@ __all__ = [
     "AverageWeights",
     "BestCheckpoint",
     "Diverged",
-    "EndUnrotated",
     "LastCheckpoint",
     "LogImages",
+    "NoAugmentationAtEnd",
     "Outcome",
     "TimeEstimate",
     "VAETraining",
     "outcome",
 ]
+
+EndUnrotated = NoAugmentationAtEnd  # its earlier name, in recipes of earlier versions

@@ -25,12 +25,12 @@ _EVERY_STEP_UNTIL = 100
 
 
 class LogImages(Callback):
-    """Logs reconstructions, samples and the latent scatter of validation images, with whatever logger there is.
+    """Log reconstructions, samples and the latent scatter of validation images, with any logger.
 
     Args:
-        every_n_epochs: least number of epochs from one set of figures to the next; the first validation and the last
-            epoch have one, too.
-        num_images: images to reconstruct and to sample.
+        every_n_epochs: minimum number of epochs between two sets of figures; the first validation and the last epoch
+            always have one.
+        num_images: number of reconstructions and of samples.
     """
 
     def __init__(self, every_n_epochs: int = 20, num_images: int = 16) -> None:
@@ -65,7 +65,7 @@ class LogImages(Callback):
 
 @singledispatch
 def log_figure(logger: Logger, name: str, figure: Figure, step: int) -> None:
-    """Log a figure. Loggers that take none have it as a file beside their logs: figures/<name>-<step>.png."""
+    """Log a figure; for loggers without figures, save figures/<name>-<step>.png beside their logs."""
     folder = logger.log_dir or logger.save_dir
     if folder is None:
         return  # a logger without files of its own
@@ -90,15 +90,14 @@ def _mlflow(logger: MLFlowLogger, name: str, figure: Figure, step: int) -> None:
 
 
 class AverageWeights(WeightAveraging):
-    """Exponential moving average of the weights, which validation and checkpoints take (Polyak & Juditsky 1992).
+    """Exponential moving average of the weights, used by validation and checkpoints (Polyak & Juditsky 1992).
 
-    The decay grows from 0.1 as (1 + n) / (10 + n) in step n, so that the average forgets the initial weights, whatever
-    the length of the run.
+    The decay in step n is (1 + n) / (10 + n), at most `decay`, so that short runs forget the initial weights too.
 
     Args:
-        decay: the largest decay of a step, in [0, 1).
-        every_n_steps: after the first 100 steps, the steps from one update of the average to the next, which counts for
-            as many: an average over hundreds of steps does not need each, and an update takes up to 4 % of a step.
+        decay: the largest decay per step, in [0, 1).
+        every_n_steps: after the first 100 steps, update only every so many steps, with the decay of as many: an update
+            takes up to 4 % of a step, and an average over hundreds of steps does not need each.
 
     Raises:
         ValueError: a decay or a number of steps out of range.
@@ -118,9 +117,9 @@ class AverageWeights(WeightAveraging):
         """Lightning's hook.
 
         Raises:
-            MisconfigurationException: weights in half precision, in which an average's small updates are rounded away.
+            MisconfigurationException: weights in half precision, which would round small updates away.
         """
-        trainer.precision_plugin.convert_module(pl_module)  # or the average would be of another dtype than the weights
+        trainer.precision_plugin.convert_module(pl_module)  # before the average copies the weights' dtype
         if any(weight.dtype in HALF for weight in pl_module.parameters()):
             raise MisconfigurationException(
                 "AverageWeights needs weights in float32 or float64: set --trainer.precision bf16-mixed or 32-true"
@@ -141,26 +140,26 @@ class AverageWeights(WeightAveraging):
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        """Take the average out of the model after Ctrl-C within a validation, before a checkpoint is saved."""
+        """Swap the weights back if Ctrl-C came during a validation, before a checkpoint is saved."""
         if self._validating:
             self.on_validation_epoch_end(trainer, pl_module)
 
     @torch.no_grad()
     def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-        later = max(0, int(updates) - _EVERY_STEP_UNTIL)  # updates that are not of every step
+        later = max(0, int(updates) - _EVERY_STEP_UNTIL)  # updates that stand for several steps
         step, covered = int(updates) + (self.every_n_steps - 1) * later, self.every_n_steps if later else 1
         decay = min(self.decay, (1 + step) / (10 + step)) ** covered
         torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
 
 
-class EndUnrotated(Callback):
-    """Leaves the images of a training's last epochs as they are, neither rotated nor otherwise displaced.
+class NoAugmentationAtEnd(Callback):
+    """Turn augmentation off for the last epochs.
 
-    Displacement keeps a model from memorising its training images, and makes it a model of displaced ones; a few epochs
-    without it, at a learning rate that is nearly 0, adapt the model to images as they are.
+    Augmentation reduces overfitting but makes the model fit augmented images; a few epochs without it, at a learning
+    rate near 0, fit it to the originals.
 
     Args:
-        last_epochs: their number.
+        last_epochs: number of epochs without augmentation.
 
     Raises:
         ValueError: a number below 1.
@@ -175,13 +174,13 @@ class EndUnrotated(Callback):
         """Lightning's hook.
 
         Raises:
-            MisconfigurationException: loader processes, which have the images' treatment since the first epoch, or a
-                training whose number of epochs is open.
+            MisconfigurationException: loader processes are used (each has its own copy of the augmentation), or the
+                number of epochs is not known.
         """
         data: MNISTDataModule = trainer.datamodule  # type: ignore[attr-defined]
         if data.num_workers > 0:
-            raise MisconfigurationException("EndUnrotated needs --data.num_workers 0")
+            raise MisconfigurationException("NoAugmentationAtEnd needs --data.num_workers 0")
         if trainer.max_epochs is None or trainer.max_epochs < 0:
-            raise MisconfigurationException("EndUnrotated needs --trainer.max_epochs")
+            raise MisconfigurationException("NoAugmentationAtEnd needs --trainer.max_epochs")
         last = trainer.current_epoch >= trainer.max_epochs - self.last_epochs
         data.train_set.augmentation = None if last else data.augmentation

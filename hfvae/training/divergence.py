@@ -1,4 +1,4 @@
-"""The refusal of gradients that are not finite, before they reach a checkpoint."""
+"""Stop a training whose loss or gradient is not finite, before a checkpoint contains it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import hub
 
 CHECK_EVERY = 50
-"""Steps on a GPU whose gradients are checked together, since each check waits for it; a CPU's are checked at once."""
+"""On a GPU, gradients are checked every so many steps, because each check syncs; on a CPU, at every step."""
 
 
 class Diverged(RuntimeError):
@@ -20,13 +20,13 @@ class Diverged(RuntimeError):
 
 
 class GradientWatch:
-    """Collects the norms of gradients, and refuses one that is not finite."""
+    """Collects gradient norms and raises if one is not finite."""
 
     def __init__(self) -> None:
         self._unchecked: list[tuple[Tensor, Any, int]] = []
 
     def add(self, norm: Tensor, batch: Any, trainer: lightning.Trainer) -> None:
-        """Take the norm of a step's gradient, and the batch that it is of.
+        """Add the gradient norm of a step, with its batch.
 
         Raises:
             Diverged: as `check` does.
@@ -36,7 +36,7 @@ class GradientWatch:
             self.check(trainer)
 
     def check(self, trainer: lightning.Trainer) -> None:
-        """Refuse what a gradient that is not finite has led to, or is about to.
+        """Raise if any gradient norm added since the last check is not finite.
 
         Raises:
             Diverged: after the batch that caused it was saved.
@@ -51,7 +51,7 @@ class GradientWatch:
         path = Path(trainer.default_root_dir) / f"diverged-{trainer.global_rank}.pt"
         hub.atomic_write(path, lambda temporary: torch.save({"batch": batch, "step": step}, temporary))
         raise Diverged(
-            f"the loss or its gradient is not finite in step {step}, epoch {trainer.current_epoch}. No checkpoint has "
-            f"it; its batch is in {path}. Go on from the last checkpoint with --ckpt_path last and a lower "
+            f"the loss or its gradient is not finite in step {step}, epoch {trainer.current_epoch}. No checkpoint "
+            f"contains it; its batch is in {path}. Resume from the last checkpoint with --ckpt_path last and a lower "
             "--model.learning_rate, or with --trainer.gradient_clip_val"
         )

@@ -1,4 +1,4 @@
-"""What this machine is good at."""
+"""What the hardware supports."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import torch
 from torch.distributions import Distribution
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether the GPU, or without one the CPU, has units for bfloat16; others emulate it, many times slower."""
+def has_fast_bf16() -> bool:
+    """Whether the GPU (without one, the CPU) multiplies bfloat16 in hardware; emulation is many times slower."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    cpu: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
     return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
 
 
 @cache
 def can_compile() -> bool:
-    """Whether ``torch.compile`` works here; it needs a C++ compiler, or Triton for a GPU.
+    """Whether ``torch.compile`` works here: it needs a C++ compiler, or Triton on a GPU.
 
-    The first compilation of a process ends the checks of all its distributions; here they are taken up again.
+    A process's first compilation turns off argument validation in all distributions; it is turned on again here.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     checked = Distribution._validate_args
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))
-    except RuntimeError:  # of TorchDynamo, whatever the compiler's own was
+    except RuntimeError:  # TorchDynamo wraps the compiler's own error
         return False
     finally:
         Distribution.set_default_validate_args(checked)

@@ -1,4 +1,4 @@
-"""The Lightning module around a VAE: objective, learning rate schedule, logging, divergence."""
+"""The Lightning module: objective, learning rate schedule, logging, divergence."""
 
 from __future__ import annotations
 
@@ -29,36 +29,35 @@ from .optimizers import OPTIMIZERS
 from .schedule import progress, warmup_and_cosine
 
 CAPTURE_FROM = 3
-"""Steps of a run on a GPU before one is captured: the first ones choose algorithms and make the optimizer's state."""
+"""On a GPU, steps before one is captured: the first ones select algorithms and create the optimizer state."""
 CAPTURED_PRECISIONS = ("32-true", "bf16-mixed")
-"""Of the trainer; float16's loss scaling decides on the CPU whether a step counts."""
+"""Trainer precisions that allow capture; float16 loss scaling decides on the CPU whether to skip a step."""
 COMPILE_FROM = 2000
-"""Steps of a run from which ``compile="auto"`` pays: compilation takes as long as about a thousand steps save."""
+"""Minimum number of steps for ``compile="auto"``: compiling pays off after about 1,000."""
 
 
 class VAETraining(lightning.LightningModule):
-    """Minimise distortion + beta * rate; the learning rate warms up linearly and decays along a cosine.
+    """Minimise distortion + beta * rate, with linear warm-up and cosine decay of the learning rate.
 
     Args:
         vae: the model to train.
-        learning_rate: the peak of the schedule.
-        warmup: fraction of the training steps in which the learning rate rises.
+        learning_rate: peak of the schedule.
+        warmup: fraction of the training in which the learning rate rises.
         kl_warmup_epochs: epochs over which the rate's weight rises linearly from 0 to beta (Sønderby et al. 2016).
         importance_epochs: number of final epochs that maximise the importance-weighted bound instead of the ELBO: a
             better density, with a posterior that is a looser approximation (Burda et al. 2016).
-        importance_samples: draws of z an image in that bound.
-        channels_last: keep convolutions' weights and images in the channels-last memory format, which is faster;
-            results are the same.
+        importance_samples: samples of z per image in that bound.
+        channels_last: use the channels-last memory format for convolutions: faster, same results.
         optimizer: "adam", or "muon": each hidden weight matrix moves along its orthogonalised momentum (Jordan et al.
             2024, "Muon: An optimizer for hidden layers in neural networks").
         weight_decay: decoupled weight decay (Loshchilov & Hutter 2019): each step multiplies weights by 1 -
             learning rate * weight_decay; "muon" only those that Muon updates, "adam" all parameters.
-        compile: compile the ELBO with its gradient by ``torch.compile``, which takes a quarter of a minute and a C++
-            compiler. "auto" does so on a CPU with a compiler, for runs of 2,000 steps or more; for dense models, since
-            convolutions are slower for it.
-        cuda_graph: on a single GPU, capture a training step as a CUDA graph and replay it for all batches of the same
-            size: a step has thousands of short kernels, which take longer to launch one by one than to run. Has no
-            effect with gradient accumulation or 16-mixed precision.
+        compile: compile the ELBO and its gradient with ``torch.compile``, which takes about 15 s and needs a C++
+            compiler. "auto" compiles on a CPU with a compiler, for runs of 2,000 steps or more. It makes dense models
+            faster and convolutions slower.
+        cuda_graph: on a single GPU, capture a training step as a CUDA graph and replay it for batches of the same size,
+            because a step has thousands of kernels shorter than their launch. No effect with gradient accumulation or
+            16-mixed precision.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class VAETraining(lightning.LightningModule):
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: str | Path, map_location: Any = None, hparams_file: Any = None, **settings: Any
     ) -> Self:
-        """The module of a checkpoint that a training wrote, with the VAE that it holds; nothing is unpickled.
+        """The module and its VAE from a training checkpoint; nothing is unpickled.
 
         Args:
             checkpoint_path: the checkpoint.
@@ -124,7 +123,7 @@ class VAETraining(lightning.LightningModule):
             settings: constructor arguments to change, by name.
 
         Raises:
-            HubError: no such file, or not a checkpoint of this project.
+            HubError: no such file, or not an hfvae checkpoint.
         """
         vae = VAE.load_from_checkpoint(checkpoint_path)
         options = {"map_location": map_location, "hparams_file": hparams_file, "weights_only": True}
@@ -138,10 +137,10 @@ class VAETraining(lightning.LightningModule):
         self._elbo = torch.compile(self.vae.elbo) if self._compiles() else self.vae.elbo
 
     def _compiles(self) -> bool:
-        """Whether this run's ELBO is to be compiled.
+        """Whether to compile the ELBO.
 
         Raises:
-            MisconfigurationException: it was asked for, and there is no compiler.
+            MisconfigurationException: compile is True and there is no compiler.
         """
         automatic = self.compile_elbo == "auto"
         if not self.compile_elbo or (automatic and not self._compilation_pays()):
@@ -149,17 +148,17 @@ class VAETraining(lightning.LightningModule):
         if can_compile():
             return True
         if automatic:
-            rank_zero_info("No C++ compiler was found: the model is not compiled, and trains more slowly")
+            rank_zero_info("No C++ compiler found: the model is not compiled and trains more slowly")
             return False
         raise MisconfigurationException(
-            "--model.compile needs a compiler, such as g++, and none works here: install one, or set it to auto"
+            "--model.compile true needs a working C++ compiler such as g++: install one, or set it to auto"
         )
 
     def _compilation_pays(self) -> bool:
         return self.device.type == "cpu" and self.trainer.estimated_stepping_batches >= COMPILE_FROM
 
     def on_train_start(self) -> None:
-        """Decide whether steps are captured: a checkpoint's optimizer state, if any, is there by now."""
+        """Decide whether to capture steps; the optimizer state of a checkpoint has been loaded by now."""
         single = self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
         exact = self.trainer.precision in CAPTURED_PRECISIONS
         self._may_capture = self.cuda_graph and self.device.type == "cuda" and single and exact
@@ -173,23 +172,23 @@ class VAETraining(lightning.LightningModule):
 
     @cached_property
     def _weights(self) -> list[Tensor]:
-        """The model's parameters; to collect them anew takes a flow's half a millisecond."""
+        """The model's parameters; collecting a flow's at every step would take half a millisecond."""
         return list(self.vae.parameters())
 
     def on_train_epoch_start(self) -> None:
-        """Make an epoch's randomness a function of seed, epoch and rank: no two processes augment an image alike."""
+        """Seed each epoch by (seed, epoch, rank), so that a resumed run repeats it and processes differ."""
         if self.seed is None:  # Lightning's tuners skip on_fit_start
             self.seed = torch.initial_seed()
         sequence = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image that the VAE shows for each of x (B, *image_shape) as `VAE.encode` takes them: in [0, 1]."""
+        """Reconstructions in [0, 1] of images x (B, *image_shape) as in `VAE.encode`."""
         return self.vae.decode_image(self.vae.posterior.code(self.vae.encode(x)))
 
     def training_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
-        """The loss of a batch as `hfvae.inference.read_batch` takes it. On a GPU an epoch's first is checked."""
-        self.batch = batch  # saved if the step diverges
+        """The loss of a batch as in `hfvae.inference.read_batch`. On a GPU only an epoch's first batch is validated."""
+        self.batch = batch  # to save if the step diverges
         x, _ = read_batch(self.vae, batch)
         self._full_batch = self._full_batch or len(x)
         first = batch_idx == 0
@@ -198,27 +197,27 @@ class VAETraining(lightning.LightningModule):
             outcome = self._replay(x) if replays else self._objective(x, self.rate_weight)
         self._steps_run += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (self.global_step + 1) % every == 0:  # logging takes a tenth of a dense model's step
+        if every and (self.global_step + 1) % every == 0:  # logging every step costs a dense model 10 %
             self._log_means("train", {name: value for name, value in outcome.items() if name not in ("loss", "norm")})
         return outcome["loss"]
 
     def _objective(self, x: Tensor, rate_weight: float | Tensor) -> dict[str, Tensor]:
-        """The loss of images x (B, *image_shape), and what to log of each image, (B,)."""
+        """The loss for images x (B, *image_shape), and values to log, (B,) each."""
         if self.in_importance_phase:
             bound = importance_weighted_bound(self.vae, x, self.importance_samples)
             return {"loss": -bound.mean(), "bound": bound}
-        # another size, the last batch's, would be compiled anew
+        # the last, smaller batch would be compiled again
         elbo = self._elbo(x) if len(x) == self._full_batch else self.vae.elbo(x)
         return {"loss": (elbo.distortion + rate_weight * elbo.rate).mean(), **elbo._asdict()}
 
     def _capturable(self, x: Tensor) -> bool:
-        """Whether this batch's step may be a captured one; a graph cannot read a learning rate finder's rates."""
+        """Whether this batch's step may be captured; a graph cannot read the rates of a learning rate finder."""
         if not self._may_capture or self._steps_run < CAPTURE_FROM or len(x) != self._full_batch:
             return False
         return all(isinstance(group["lr"], Tensor) for group in self._optimizer.param_groups)
 
     def _replay(self, x: Tensor) -> dict[str, Tensor]:
-        """Take a whole step for images x by a captured one. Lightning finds no gradient then, and does nothing more."""
+        """Take a whole step by replaying the graph; Lightning then finds no gradients and does nothing."""
         weight = torch.full((), self.rate_weight, device=x.device)
         kind = (self.in_importance_phase, x.shape)
         if self._captured is None or self._captured[0] != kind:
@@ -229,7 +228,7 @@ class VAETraining(lightning.LightningModule):
         return outcome
 
     def _whole_step(self, x: Tensor, rate_weight: Tensor) -> dict[str, Tensor]:
-        """Gradient, clipping and update, as Lightning takes them one by one."""
+        """Backward, clipping and optimizer step, as Lightning does them."""
         self._optimizer.zero_grad()
         outcome = self._objective(x, rate_weight)
         with torch.autocast(x.device.type, enabled=False):
@@ -239,12 +238,12 @@ class VAETraining(lightning.LightningModule):
         return {name: value.detach() for name, value in {**outcome, "norm": norm}.items()}
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's hook; a replayed step's gradient has been used."""
+        """Lightning's hook; a replayed step has no gradient left."""
         if loss.requires_grad:
             super().backward(loss, *args, **kwargs)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Log the ELBO and ``val/bound``, by which the best checkpoint is chosen: the bound that training ends with."""
+        """Log the ELBO and ``val/bound``, the objective of the last epochs, which selects the best checkpoint."""
         self._log_bounds("val", batch, batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
@@ -257,7 +256,7 @@ class VAETraining(lightning.LightningModule):
         return self.vae.posterior.code(self.vae.encode(x))
 
     def bounds(self, batch: Any, seed: int) -> tuple[ELBOTerms, Tensor]:
-        """The ELBO of a batch with its terms, and the bound that training ends with, (B,) each, in nats."""
+        """The ELBO terms of a batch and the objective of the last epochs, (B,) each, in nats."""
         generator = torch.Generator().manual_seed(seed)
         x, _ = read_batch(self.vae, batch, generator)
         elbo = self.vae.elbo(x, generator=generator)
@@ -276,17 +275,17 @@ class VAETraining(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip as ``--trainer.gradient_clip_val`` says, and refuse a gradient that is not finite.
+        """Clip to ``--trainer.gradient_clip_val``, and refuse a gradient that is not finite.
 
-        Lightning's own clipping refuses fused optimizers, which save a tenth of a step.
+        Lightning's clipping refuses fused optimizers, which save a tenth of a step.
 
         Raises:
-            Diverged: after the batch that caused it was saved.
+            Diverged: after saving the batch that caused it.
         """
         if all(weight.grad is None for weight in self._weights):
-            return  # a replayed step
+            return  # replayed
         norm = self._clip(gradient_clip_val, gradient_clip_algorithm)
-        if self.trainer.precision != "16-mixed":  # float16 overflows; loss scaling skips such steps
+        if self.trainer.precision != "16-mixed":  # float16 overflows; loss scaling skips these steps
             self._gradients.add(norm, self.batch, self.trainer)
 
     def _clip(self, most: float | None, algorithm: str | None) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .hardware import multiplies_bfloat16
+from .hardware import has_fast_bf16
 
 NEWTON_SCHULZ = (
     (4.0848, -6.8946, 2.9270),
@@ -77,7 +77,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
     It is computed in bfloat16 where the hardware multiplies in it, else in float32.
     """
-    x = matrix.to(torch.bfloat16 if multiplies_bfloat16() else torch.float32)
+    x = matrix.to(torch.bfloat16 if has_fast_bf16() else torch.float32)
     tall = x.shape[0] > x.shape[1]
     x = x.mT if tall else x
     x = (x / x.norm().clamp(min=1e-7)).contiguous()

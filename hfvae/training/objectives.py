@@ -1,4 +1,4 @@
-"""Training objectives beside the ELBO."""
+"""Training objectives other than the ELBO."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..probability.sampling import rsample
 def importance_weighted_bound(
     vae: VAE, x: Tensor, num_samples: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """E[log (1/S) sum_s p(x, z_s) / q(z_s|x)] of each image (Burda et al. 2016), by doubly reparameterised gradients.
+    """E[log (1/S) sum_s p(x, z_s) / q(z_s|x)] per image (Burda et al. 2016), with doubly reparameterised gradients.
 
-    The signal-to-noise ratio of the plain gradient for the encoder falls as S grows; this one's does not: log q is
-    taken at fixed parameters, and the gradient that reaches z_s is scaled by its normalised weight (Tucker et al. 2019,
+    The signal-to-noise ratio of the plain encoder gradient falls as S grows; this one's does not. log q is evaluated
+    with its parameters detached, and the gradient of z_s is scaled by its normalised weight (Tucker et al. 2019,
     "Doubly reparameterized gradient estimators", eq. 8).
 
     Args:
         vae: the model.
         x: images (B, *image_shape), as for `VAE.elbo`.
-        num_samples: S, draws of z an image.
-        generator: source of the draws; None takes torch's global one.
+        num_samples: S, samples of z per image.
+        generator: source of the samples; None uses torch's global generator.
 
     Returns:
         (B,) in nats.
@@ -36,5 +36,5 @@ def importance_weighted_bound(
     if z.requires_grad:
         z.register_hook(lambda gradient: share.unsqueeze(-1) * gradient)
     bound = log_weights.detach().logsumexp(0) - math.log(num_samples)
-    surrogate = (share * log_weights).sum(0)  # only its gradient counts
+    surrogate = (share * log_weights).sum(0)  # for its gradient only
     return bound + surrogate - surrogate.detach()

@@ -1,4 +1,4 @@
-"""The table from optimizer names to optimizers of a VAE's parameters."""
+"""Optimizers by name."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class CombinedOptimizer(Optimizer):
 
 
 def adam(vae: VAE, learning_rate: float, fused: bool = True, weight_decay: float = 0.0) -> Optimizer:
-    """AdamW (Kingma & Ba 2015, Loshchilov & Hutter 2019); without weight decay it is Adam.
+    """AdamW (Kingma & Ba 2015, Loshchilov & Hutter 2019); Adam without weight decay.
 
-    Not `fused` where scaled gradients must be unscaled before they are clipped.
+    Use fused=False where gradients are unscaled before clipping (16-mixed).
     """
     return torch.optim.AdamW(vae.parameters(), lr=learning_rate, fused=fused, weight_decay=weight_decay)
 

@@ -1,4 +1,4 @@
-"""How much of a training is done, by steps or by time, and the learning rate at that point."""
+"""Progress of a training, by steps or by time, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lightning.pytorch.callbacks import Timer
 
 
 def progress(trainer: lightning.Trainer, step: int) -> float:
-    """Fraction of the training that is done after `step` optimizer steps, in [0, 1].
+    """Fraction of the training completed after `step` optimizer steps, in [0, 1].
 
-    It counts steps where their total is known, so that a run can be extended; otherwise the time of the time limit.
+    By steps if their total is known, so that a run can be extended; otherwise by the time limit.
 
     Raises:
-        MisconfigurationException: the training has no end.
+        MisconfigurationException: the training has neither.
     """
     total = trainer.estimated_stepping_batches
     if math.isfinite(total):
@@ -28,23 +28,23 @@ def progress(trainer: lightning.Trainer, step: int) -> float:
         )
     remaining, elapsed = seconds_left(timer), timer.time_elapsed()
     done = elapsed / (elapsed + remaining) if remaining > 0 else 1.0
-    return trainer.strategy.broadcast(done)  # clocks of several processes differ
+    return trainer.strategy.broadcast(done)  # the clocks of several processes differ
 
 
 def time_limit(trainer: lightning.Trainer) -> Timer | None:
-    """The callback that ends the training after a time; None if there is no such limit."""
+    """The callback that limits the training time, if any."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     timers = (callback for callback in callbacks if isinstance(callback, Timer))
     return next((timer for timer in timers if timer.time_remaining() is not None), None)
 
 
 def seconds_left(timer: Timer) -> float:
-    """Seconds until a time limit, 0 when it is over."""
+    """Seconds until the time limit, at least 0."""
     return max(timer.time_remaining() or 0.0, 0.0)
 
 
 def warmup_and_cosine(done: float, warmup: float) -> float:
-    """Factor of the learning rate at `done` in [0, 1]: up linearly until `warmup`, then down a half cosine to 0."""
+    """Learning rate factor at `done` in [0, 1]: linear rise until `warmup`, then half a cosine down to 0."""
     if done < warmup:
         return max(done / warmup, 1e-2)
     return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))

@@ -51,11 +51,11 @@ from hfvae.evaluation import image_bounds
 from hfvae.probability.likelihoods import ContinuousBernoulliLikelihood
 from hfvae.probability.sampling import rsample
 from hfvae.training import VAETraining
-from hfvae.training.hardware import multiplies_bfloat16
+from hfvae.training.hardware import has_fast_bf16
 from hfvae.training.optimizers import OPTIMIZERS
 
 LIMIT = ContinuousBernoulliLikelihood.limit
-FASTEST = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+FASTEST = torch.bfloat16 if has_fast_bf16() else torch.float32
 DATA = os.environ.get("HFVAE_DATA_DIR", "data")
 Results = dict[str, Any]
 
@@ -371,7 +371,7 @@ def compilation(_: Path) -> Results:
     for name in ("mnist_dense", "mnist_dense_20d", "mnist_conv_plain", "mnist_conv"):
         config = REPOSITORY / "configs" / f"{name}.yaml"
         batch = next(recipe_batches(config))
-        for dtype in (torch.float32, torch.bfloat16) if multiplies_bfloat16() else (torch.float32,):
+        for dtype in (torch.float32, torch.bfloat16) if has_fast_bf16() else (torch.float32,):
             loops = {}
             for compiled in (False, True):
                 started = time.perf_counter()
