@@ -49,6 +49,7 @@ def widget(path: str, registry: ModelRegistry, functions: Sequence[Function], fi
         models=registry.describe(),
         problems=registry.problems,
         modules=page.copied(),
+        routed=False,
         preloaded=page.modules() if first else [],
         languages=list(page.strings()),
     )

@@ -1,8 +1,8 @@
-"""The page's own files, here and in the folders of the tabs: ES modules, styles and texts, and where browsers find them.
+"""The page's own files, here and in the folders of the tabs (modules, styles, texts), and where browsers find them.
 
-A widget's module is imported from an address that names the version of all these files, so that browsers may keep them
-for good and never mix two versions. An application with our routes serves them itself (`route`, `use_route`). Any other
-that holds the page, such as `gr.Blocks` around it, serves a copy of them as Gradio's static files.
+The address of a module changes with any of these files, so that browsers may keep them for good and never mix two
+versions. An application with our routes serves them itself (`route`, `use_route`). Any other that holds the page, such
+as `gr.Blocks` around it, serves a copy of them as Gradio's static files.
 """
 
 from __future__ import annotations
@@ -91,4 +91,4 @@ def use_route(demo: gr.Blocks) -> None:
     """Let the widgets of a page take their modules from `route`, which the application that serves it has."""
     for block in demo.blocks.values():
         if isinstance(block, gr.HTML) and "modules" in block.props:
-            block.props["modules"] = f"modules/{version()}"
+            block.props.update(modules=f"modules/{version()}", routed=True)

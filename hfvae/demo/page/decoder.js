@@ -16,7 +16,7 @@ const known = new Map();
 /**
  * A model's decoder; null where Python must decode.
  * @param {Model} model
- * @param {string} root the address of the app
+ * @param {string | null} root the address of the app, if it has the weights
  */
 export function decoderOf(model, root) {
   const decoder = known.get(model.name) ?? make(model, root);
@@ -26,11 +26,11 @@ export function decoderOf(model, root) {
 
 /**
  * @param {Model} model
- * @param {string} root
+ * @param {string | null} root
  * @returns {Promise<Decode | null>}
  */
 async function make({ name, decoder, latentDim }, root) {
-  if (!decoder) return null;
+  if (!decoder || root === null) return null;
   const { answer } = await retry(() => fetchWeights(new URL(decoder.address, root)), () => decoder);
   if (!answer.weights) return null;
   const worker = startWorker();

@@ -18,7 +18,8 @@ const MOST_MOVES = 200; // that can be undone
 
 /** @type {import("./types").Server} */
 let python; // the server functions that all widgets have
-let root = ""; // the address of the app
+/** @type {string | null} */
+let root; // the address of the app, if it has the weights of decoders
 
 const askImage = latest(({ points }) => decodeAll(points, true), ({ images }, { points }) => {
   if (images && !state.exact) show(images[0], points[0] === state.z);
@@ -29,7 +30,7 @@ const decodeCurrent = () => askImage({ model: state.model.name, points: [state.z
  * Show the point that the address names, or the first model's.
  * @param {Model[]} models
  * @param {import("./types").Server} server
- * @param {string} address of the app
+ * @param {string | null} address of the app, if it has the weights of decoders
  */
 export function startPoint(models, server, address) {
   python = server;

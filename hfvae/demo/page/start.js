@@ -20,9 +20,9 @@ let started;
  * @param {Server} server
  * @param {string} root
  */
-async function start({ models, languages }, server, root) {
+async function start({ models, languages, routed }, server, root) {
   await loadTexts(languages);
-  startPoint(models, server, root);
+  startPoint(models, server, routed ? root : null);
   followHistory(restore);
   listenToKeys();
   Object.assign(window, { hfvae: { state, setZ } }); // for tests and consoles; modules import what they need

@@ -99,6 +99,8 @@ export interface Props {
   models: Model[];
   problems: string[];
   languages: string[];
+  /** Whether the app has hfvae's own routes, and so the decoders' weights. */
+  routed: boolean;
 }
 
 /** An element of a widget's own; an error names what is missing. The default kind is HTMLElement. */
