@@ -17,7 +17,7 @@ export function startTour(find) {
   /** @type {HTMLElement | null} */
   let before = null; // what had the keyboard's focus before the tour got it
 
-  function showStep() {
+  function showStep(scrolls = false) {
     const [tab, target] = STEPS[place];
     if (openedTab() && tab !== openedTab()) openTab(tab);
     const names = { item: state.model.item, items: state.model.items };
@@ -28,31 +28,34 @@ export function startTour(find) {
     find("[data-do=next]").textContent = t(place < STEPS.length - 1 ? "tour.next" : "tour.done");
     unmark();
     announce(t(`tour.${place + 1}`, names));
-    mark(target);
+    mark(target, scrolls);
   }
   /**
    * Outline what a step talks about, as soon as its tab is there.
    * @param {string} target
+   * @param {boolean} scrolls brings it into view, too
    */
-  function mark(target) {
+  function mark(target, scrolls) {
     if (tour.hidden || STEPS[place][1] !== target) return;
     const shown = document.querySelector(target);
-    shown ? shown.classList.add("hf-toured") : setTimeout(mark, 100, target);
+    if (!shown?.checkVisibility()) return void setTimeout(mark, 50, target, scrolls);
+    shown.classList.add("hf-toured");
+    if (scrolls) bringIntoView(shown);
   }
-  // Bring the tour into view, and what its step talks about if that is below the window's lower quarter.
-  function bringIntoView() {
+  /**
+   * Bring what a step talks about into view, if it is in the window's lower quarter or below, as far as the tour stays there.
+   * @param {Element} shown
+   */
+  function bringIntoView(shown) {
+    if (shown.getBoundingClientRect().top > 0.75 * innerHeight) shown.scrollIntoView({ block: "nearest" });
     tour.scrollIntoView({ block: "nearest" });
-    requestAnimationFrame(() => {
-      const shown = document.querySelector(STEPS[place][1]);
-      if (shown && shown.getBoundingClientRect().top > 0.75 * innerHeight) shown.scrollIntoView({ block: "nearest" });
-    });
   }
   const unmark = () => document.querySelector(".hf-toured")?.classList.remove("hf-toured");
 
-  function open() {
+  function open(scrolls = false) {
     place = 0;
     tour.hidden = false;
-    showStep();
+    showStep(scrolls);
   }
   function close() {
     const focused = tour.contains(document.activeElement);
@@ -66,18 +69,12 @@ export function startTour(find) {
   });
   find("[data-do=next]").addEventListener("click", () => {
     place += 1;
-    if (place < STEPS.length) {
-      showStep();
-      return bringIntoView();
-    }
+    if (place < STEPS.length) return showStep(true);
     openTab("draw");
     close();
   });
   find("[data-do=skip]").addEventListener("click", close);
-  opener.addEventListener("click", () => {
-    open();
-    bringIntoView();
-  });
+  opener.addEventListener("click", () => open(true));
   document.addEventListener("keydown", (event) => event.key === "Escape" && !tour.hidden && close());
   listen((what) => {
     if (tour.hidden) return;
