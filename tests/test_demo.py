@@ -35,9 +35,9 @@ from hfvae.demo.cards import to_html
 from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
 from hfvae.demo.limiter import Busy, ConcurrencyLimiter, visitor
+from hfvae.demo.page import decoding
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
 from hfvae.demo.routes import routes
-from hfvae.demo.shared import decoding
 from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.sliders import prior
 from hfvae.demo.widget import answering
@@ -282,11 +282,11 @@ def test_half_the_bytes_where_that_loses_nothing(show: Callable[[VAE], ModelRegi
 
 
 def test_the_kernels_bytes_are_those_of_its_source() -> None:
-    shared = Path(decoding.__file__).parent
-    kernel = re.search(r"KERNEL =(.*?);", (shared / "program.js").read_text(), re.DOTALL)
+    page = Path(decoding.__file__).parent
+    kernel = re.search(r"KERNEL =(.*?);", (page / "program.js").read_text(), re.DOTALL)
     assert kernel is not None
     inlined = base64.b64decode("".join(re.findall(r'"(.*?)"', kernel[1])))
-    assert inlined == wasmtime.wat2wasm((shared / "kernel.wat").read_text())
+    assert inlined == wasmtime.wat2wasm((page / "kernel.wat").read_text())
     assert len(inlined) < 1024
 
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from person import BLANK, CONV, DENSE, Person
 from PIL import Image, ImageDraw
-from support import REPOSITORY, App, close
+from support import App, close
 
 from hfvae import VAE
+from hfvae.demo.page import version
 from hfvae.images import as_images
 
 pytestmark = pytest.mark.browser
-PAGE = REPOSITORY / "hfvae" / "demo"
 
 
 @pytest.mark.parametrize("model", [DENSE, CONV])
@@ -171,7 +171,8 @@ def test_a_photograph_stays_in_the_page(person: Person, dark_ink: bool) -> None:
     seen = person.settled("#seen")
     assert "looks like 7" in person.page.locator(".hf-voted").inner_text()
     assert sum(value < 20 for value in seen) > 500, "paper is no ink"
-    assert [url for url in uploads if "component_server" not in url and "decoders" not in url] == []
+    ours = ("component_server", "decoders", "modules")
+    assert [url for url in uploads if not any(f"/{name}" in url for name in ours)] == []
 
 
 @pytest.mark.parametrize("ink", ["white", "black", "navy"])
@@ -190,8 +191,11 @@ def test_ink_on_a_transparent_ground_is_a_drawing(person: Person, ink: str) -> N
 
 def test_the_pad_composites_as_python_does(person: Person) -> None:
     """On pictures with a transparent or an opaque border, of one level or many, faint, and with nothing on them."""
-    source = (PAGE / "draw" / "photo.js").read_text()
-    [script] = re.findall(r"^function composite\(.*?^}", source, re.DOTALL | re.MULTILINE)
+    composite = """async ([address, data, wide, high]) => {
+        const photo = await import(new URL(address, document.baseURI));
+        return [...photo.composite(data, wide, high)];
+    }"""
+    address = f"modules/{version()}/draw/photo.js"
     random = np.random.default_rng(0)
     for case in range(24):
         picture = random.integers(0, 256, (9, 12, 4), np.uint8)
@@ -202,9 +206,7 @@ def test_the_pad_composites_as_python_does(person: Person) -> None:
             picture[..., :3] = random.integers(0, 256, 3)
         if case % 8 == 7:
             picture[..., 3] = [0, 40, 255][case // 8]
-        shown = person.page.evaluate(
-            f"([data, wide, high]) => [...({script})(data, wide, high)]", [picture.ravel().tolist(), 12, 9]
-        )
+        shown = person.page.evaluate(composite, [address, picture.ravel().tolist(), 12, 9])
         expected = 255 * as_images(picture, (1, 9, 12))[0, 0]
         torch.testing.assert_close(torch.tensor(shown, dtype=torch.float32).view(9, 12), expected, atol=0.01, rtol=0)
 

@@ -47,7 +47,7 @@ def test_axe_finds_nothing_serious(app: App, browser: Any, theme: str, model: st
 
 
 def texts() -> dict[str, dict[str, str]]:
-    return {path.stem: json.loads(path.read_text()) for path in (DEMO / "strings").glob("*.json")}
+    return {path.stem: json.loads(path.read_text()) for path in (DEMO / "page" / "strings").glob("*.json")}
 
 
 def test_translations_are_whole() -> None:
@@ -69,12 +69,12 @@ def test_every_text_is_used_and_every_used_one_is_there() -> None:
     ]
     keys = texts()["en"].keys()
     assert {key for key in keys if key not in quoted and not any(it.fullmatch(key) for it in patterns)} == set()
-    used = set(re.findall(r"hf\.t\(\"([^\"]+)\"", sources)) | set(re.findall(r"data-t(?:-\w+)?=\"([^\"]+)\"", sources))
+    used = set(re.findall(r"\bt\(\"([^\"]+)\"", sources)) | set(re.findall(r"data-t(?:-\w+)?=\"([^\"]+)\"", sources))
     assert used <= keys
 
 
 def test_markup_holds_no_language() -> None:
-    """What a widget shows comes from strings/: its markup has no words between tags, and no labels in attributes."""
+    """What a widget shows comes from its texts: its markup has no words between tags, and no labels in attributes."""
     for path in DEMO.rglob("*.html"):
         text = re.sub(r"<math>.*?</math>|<code>.*?</code>|<h1>hfvae</h1>", "", path.read_text())
         words = re.findall(r">[^<]*[A-Za-z]{2,}[^<]*<", text)
@@ -121,7 +121,7 @@ def lab(linear: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sight", ["normal", *DICHROMATS])
 def test_class_colours_differ_for_everyone(sight: str) -> None:
-    colours = re.findall(r"#[0-9a-f]{6}", (DEMO / "shared" / "atlas.js").read_text())[:10]
+    colours = re.findall(r"#[0-9a-f]{6}", (DEMO / "page" / "atlas.js").read_text())[:10]
     srgb = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in colours])
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = lab(np.clip(linear @ np.array(DICHROMATS.get(sight, np.eye(3))).T, 0, 1))

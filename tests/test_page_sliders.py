@@ -189,10 +189,11 @@ def test_every_kind_of_decoder_in_the_page(browser: Any, serve: Callable[..., Ap
     if not simd:
         page.add_init_script(
             """
+            const script = (source) => URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
             Worker = class extends Worker {
-                constructor(address) {
-                    const without = "delete self.WebAssembly; importScripts('" + address + "');";
-                    super(URL.createObjectURL(new Blob([without], { type: "text/javascript" })));
+                constructor(address, options) {
+                    const without = script("delete self.WebAssembly;");
+                    super(script(`import "${without}"; import "${address}";`), options);
                 }
             };
             """

@@ -14,8 +14,8 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from hfvae import VAE, DenseVAE, encode_loader, evaluation, generate, load
 from hfvae.cli.evaluate import traversals
 from hfvae.demo import api
+from hfvae.demo.page.decoding import decode
 from hfvae.demo.registry import ModelRegistry
-from hfvae.demo.shared.decoding import decode
 from hfvae.demo.sliders.prior import draws
 from hfvae.inference import evaluating
 from hfvae.probability.posteriors import POSTERIORS, Posterior, make_posterior

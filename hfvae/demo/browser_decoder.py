@@ -1,6 +1,6 @@
 """A model's decoder for the page: a program of few kinds of steps, and the weights in the order of its kernel.
 
-`shared/program.js` runs the program. Python is the source of truth; the page's images agree with its to 1e-3, so that
+`page/program.js` runs the program. Python is the source of truth; the page's images agree with its to 1e-3, so that
 moving a slider or the pointer over the map costs the server nothing.
 """
 

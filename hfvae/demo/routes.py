@@ -1,4 +1,4 @@
-"""Routes of the app beside Gradio's: its readiness, the figures of model cards, and decoders for the page."""
+"""Routes of the app beside Gradio's: its readiness, the figures of model cards, the page's modules and decoders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .. import hub
+from . import page
 from .cards import FIGURE
 from .registry import ModelRegistry
 
@@ -53,6 +54,7 @@ def routes(registry: ModelRegistry) -> list[Route]:
         return StreamingResponse(_portions(exported.weights), 200, headers, "application/octet-stream")
 
     return [
+        page.route(),
         Route("/healthz", healthz),
         Route("/card-figures/{number:int}/{name}.png", figure),
         Route("/decoders/{number:int}/{digest}", decoder),

@@ -1,20 +1,16 @@
-"""How the page is served: theme, shared scripts, guards, and the routes beside Gradio's own."""
+"""How the page is served: theme, guards, and the routes beside Gradio's own."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import os
-from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import gradio.routes
 from starlette.middleware import Middleware
 
-from . import guards
+from . import guards, page
 from .answers import bound_answers
 from .mcp_images import show_pictures
 from .registry import ModelRegistry
@@ -33,39 +29,10 @@ THEME = gr.themes.Soft(
 )
 
 
-SHARED_SCRIPTS = ("text", "link", "pictures", "strokes", "float16", "program", "decoder", "atlas")
-"""Scripts of shared/ that every widget needs beside core.js, in this order; the page's head holds them once."""
-WORKER_SCRIPTS = ("float16", "program", "worker")
-"""Scripts of shared/ that the decoder's worker consists of."""
-
-
-def head() -> str:
-    """What the page's head holds: styles, texts, the worker's script as a text, and the shared scripts.
-
-    These run before any widget's own. Gradio would put its own selectors before those of styles given to `launch`.
-    """
-    worker = f"window.hfvae.workerSource = {json.dumps(_scripts(WORKER_SCRIPTS))};\n"
-    texts = f"window.hfvae.strings = {json.dumps(strings())};\n"
-    style = (Path(__file__).parent / "shared" / "style.css").read_text(encoding="utf-8")
-    return f"<style>\n{style}</style><script>\n{_scripts(['core'])}{texts}{worker}{_scripts(SHARED_SCRIPTS)}</script>"
-
-
-@cache
-def strings() -> dict[str, dict[str, str]]:
-    """The page's texts: language -> key -> text, one file of strings/ a language."""
-    folder = Path(__file__).parent / "strings"
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-
-
-def _scripts(names: Sequence[str]) -> str:
-    folder = Path(__file__).parent / "shared"
-    return "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in names)
-
-
 gradio.routes.CustomCORSMiddleware = guards.CredentiallessCORS  # type: ignore[attr-defined]  # it has no setting
 
 
-TAB_NAMES = gr.I18n(**strings())
+TAB_NAMES = gr.I18n(**page.strings())
 """What Gradio itself shows of the page's texts: names of tabs and of the model card."""
 
 
@@ -91,12 +58,6 @@ class App(gr.Blocks):
         """Whether a call runs or waits."""
         return self.registry.limiter.busy or len(self._queue) > 0 or any(self._queue.active_jobs)
 
-    def get_config_file(self) -> Any:
-        """The page's configuration with the shared scripts in its head, launched or mounted in another application."""
-        config = super().get_config_file()
-        config["head"] = head() + (config.get("head") or "")
-        return config
-
     def launch(self, *positional: Any, **options: Any) -> Any:
         """Launch as any Blocks; `options` override this app's defaults."""
         host = options.get("server_name") or os.environ.get("GRADIO_SERVER_NAME")
@@ -121,6 +82,7 @@ class App(gr.Blocks):
                 ],
             },
         }
+        page.use_route(self)
         launched = super().launch(*positional, **{**defaults, **options})
         self.app.state_holder = SharedStates(self)
         describe = self.app.openapi

@@ -1,4 +1,4 @@
-"""A widget: a gr.HTML with its markup, its script and the Python functions that the script may call.
+"""A widget: a gr.HTML with its markup, its module (see `page`) and the Python functions that the module may call.
 
 The page calls these as Gradio's server functions: they bypass the queue, appear in no API page and take one JSON value.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from . import page
 from .limiter import Busy
 from .registry import ModelRegistry
 
@@ -19,29 +20,38 @@ logger = logging.getLogger(__name__)
 
 Function = Callable[[ModelRegistry, dict[str, Any]], dict[str, Any]]
 FOLDER = Path(__file__).parent
-PRELUDE = """
-const hf = window.hfvae;
-const find = (selector) => element.querySelector(selector);
-hf.init(props.models, server, element);
+START = """
+const address = element.closest("gradio-app[src]")?.getAttribute("src").replace(/[/]*$/, "/") ?? "";
+const app = new URL(address, document.baseURI).href;
+const modules = new URL(props.modules + "/", app);
+for (const path of props.preloaded) {
+  const href = new URL(path, modules).href;
+  document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href }));
+}
+import(new URL("{path}.js", modules)).then((module) => module.default(element, props, server, app));
 """
-"""What each widget's script begins with; `server.App` sends the shared scripts, which define `window.hfvae`."""
+"""What Gradio runs for a widget: it calls the default export of its module. The page's own address is the app's, unless
+the app is embedded in a foreign page."""
 
 
-def widget(path: str, registry: ModelRegistry, functions: Sequence[Function], parts: Sequence[str] = ()) -> gr.HTML:
+def widget(path: str, registry: ModelRegistry, functions: Sequence[Function], first: bool = False) -> gr.HTML:
     """The widget of `path`.html and `path`.js, relative to this folder, which may call `functions`.
 
-    `parts` are further scripts of its folder, which run before `path`.js and share its scope.
+    The `first` one of a page brings the styles, and lets the browser fetch all modules at once.
     """
-    folder = Path(path).parent
-    scripts = [*(str(folder / part) for part in parts), path]
     return gr.HTML(
-        html_template=_read(f"{path}.html"),
-        js_on_load=PRELUDE + "".join(_read(f"{script}.js") for script in scripts),
+        html_template=(FOLDER / f"{path}.html").read_text(encoding="utf-8"),
+        js_on_load=START.replace("{path}", path),
+        head=page.style() if first else None,
         server_functions=[answering(function, registry) for function in functions],
         apply_default_css=False,
         elem_id=f"{Path(path).name}-widget",
         models=registry.describe(),
         problems=registry.problems,
+        modules=page.copied(),
+        routed=False,
+        preloaded=page.modules() if first else [],
+        languages=list(page.strings()),
     )
 
 
@@ -65,7 +75,3 @@ def answering(function: Function, registry: ModelRegistry) -> Callable[[Any], di
 
     answer.__name__ = function.__name__
     return answer
-
-
-def _read(path: str) -> str:
-    return (FOLDER / path).read_text(encoding="utf-8")

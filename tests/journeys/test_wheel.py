@@ -54,7 +54,7 @@ def test_every_command_of_the_wheel(
         assert f"hfvae push --model {model}" in hfvae("evaluate", "--model", model, "--num_samples", "1")
         hfvae("export", "--model", model, "--format", "torch")
         hfvae("push", "--model", model, "--repo_id", "user/name", "--space", "user/demo")
-        assert {"hfvae/demo/strings/en.json", "app.py"} <= set(server.files("user/demo", repo_type="space"))
+        assert {"hfvae/demo/page/strings/en.json", "app.py"} <= set(server.files("user/demo", repo_type="space"))
         sent = server.files("user/name")
         assert json.loads(sent["training.json"])["command"].startswith("hfvae fit ")
         assert not CLONE_ONLY.search(re.sub(r"or in a clone `[^`]*`", "", sent["README.md"].decode()))

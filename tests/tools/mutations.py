@@ -105,7 +105,7 @@ MUTATIONS = [
     Mutation("demo/guards.py", "urlsplit(origin).hostname not in self.hosts", "False", "test_hostile.py"),
     Mutation("demo/cards.py", '"html": False', '"html": True', "test_hostile.py"),
     Mutation("demo/answers.py", "> MAX_UNREAD_BYTES", "> 100 * MAX_UNREAD_BYTES", "test_hostile.py"),
-    Mutation("demo/shared/decoder.js", "Math.exp(-", "Math.exp(", "test_page_sliders.py -k agrees"),
+    Mutation("demo/page/program.js", "exp(-x)", "exp(x)", "test_page_sliders.py -k agrees"),
 ]
 
 

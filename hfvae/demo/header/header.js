@@ -1,55 +1,60 @@
 // The model picker, the link, the card, and what is wrong.
-const picker = find("#model");
-const copy = find("[data-do=link]");
-const hub = find(".hf-hub");
-const cards = document.head.appendChild(document.createElement("style")); // hides the other models' cards
+import { copy, say } from "../page/feedback.js";
+import { link } from "../page/link.js";
+import { setModel } from "../page/point.js";
+import { widget } from "../page/start.js";
+import { listen, notify, state } from "../page/state.js";
+import { TABS, openTab, openedTab } from "../page/tabs.js";
+import { t } from "../page/text.js";
+import { startTour } from "./tour.js";
 
-for (const model of hf.state.models) picker.add(new Option(model.title, model.name));
-picker.addEventListener("change", () => hf.setModel(picker.value));
-find("[data-do=card]").addEventListener("click", () => {
-  const card = document.querySelector("#card");
-  if (!card.querySelector(`#card-${hf.state.models.indexOf(hf.state.model)}`)?.offsetParent) card.querySelector("button").click();
-  card.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
-});
-hf.copy = async (text, button) => {
-  try {
-    await navigator.clipboard.writeText(text);
-    hf.confirm(button, hf.t("copied"));
-  } catch {
-    hf.say(hf.t("copy.refused", { text })); // an insecure origin, or no permission
-  }
-};
-copy.addEventListener("click", () => {
-  if (!hf.link.holdsDrawing()) hf.say(hf.t("link.long"));
-  hf.copy(hf.link.address(), copy);
-});
+export default widget(({ find, props }) => {
+  const picker = find("#model", HTMLSelectElement);
+  const share = find("[data-do=link]");
+  const hub = find(".hf-hub", HTMLAnchorElement);
+  const cards = document.head.appendChild(document.createElement("style")); // hides the other models' cards
 
-function adopt() {
-  const { model, models } = hf.state;
-  picker.value = model.name;
-  find(".hf-problem").textContent = [...props.problems, hf.link.problem].join("\n").trim();
-  hub.hidden = !model.page;
-  if (model.page) hub.href = model.page;
-  cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none; }`;
-}
-// The link knows the tab, and a link's tab is opened.
-document.addEventListener("click", (event) => {
-  if (!event.target.closest("[role=tablist], .overflow-dropdown")) return;
-  requestAnimationFrame(() => {
-    hf.link.tab = hf.openedTab();
-    hf.notify("tab");
-    hf.link.write();
+  for (const model of state.models) picker.add(new Option(model.title, model.name));
+  picker.addEventListener("change", () => setModel(picker.value));
+  find("[data-do=card]").addEventListener("click", () => {
+    const card = document.querySelector("#card");
+    const shown = card?.querySelector(`#card-${state.models.indexOf(state.model)}`);
+    if (!(shown instanceof HTMLElement && shown.offsetParent)) card?.querySelector("button")?.click();
+    card?.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
   });
-});
-if (hf.tabs.includes(hf.link.tab)) {
-  const { tab } = hf.link;
-  const open = () => document.documentElement.dataset.ready ? hf.openTab(tab) : setTimeout(open, 50); // the tabs are there then
-  open();
-}
-hf.listen((what) => {
-  if (what === "model") {
-    hf.link.problem = "";
-    adopt();
+  share.addEventListener("click", () => {
+    if (!link.holdsDrawing()) say(t("link.long"));
+    copy(link.address(), share);
+  });
+
+  function adopt() {
+    const { model, models } = state;
+    picker.value = model.name;
+    find(".hf-problem").textContent = [...props.problems, link.problem].join("\n").trim();
+    hub.hidden = !model.page;
+    if (model.page) hub.href = model.page;
+    cards.textContent = `#card [id^="card-"]:not(#card-${models.indexOf(model)}) { display: none; }`;
   }
+  // The link knows the tab, and a link's tab is opened.
+  document.addEventListener("click", (event) => {
+    if (!/** @type {Element} */ (event.target).closest("[role=tablist], .overflow-dropdown")) return;
+    requestAnimationFrame(() => {
+      link.tab = openedTab();
+      notify("tab");
+      link.write();
+    });
+  });
+  const { tab } = link;
+  if (tab && TABS.includes(tab)) {
+    const open = () => document.documentElement.dataset.ready ? openTab(tab) : setTimeout(open, 50);
+    open(); // as soon as the tabs are there
+  }
+  listen((what) => {
+    if (what === "model") {
+      link.problem = "";
+      adopt();
+    }
+  });
+  adopt();
+  startTour(find);
 });
-adopt();

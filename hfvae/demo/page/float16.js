@@ -1,5 +1,8 @@
-// IEEE 754 binary16 numbers, a buffer of them, as Float32Array; the worker has this function, too.
-function float16(buffer) {
+/**
+ * IEEE 754 binary16 numbers as Float32Array.
+ * @param {ArrayBuffer} buffer
+ */
+export function float16(buffer) {
   return Float32Array.from(new Uint16Array(buffer), (half) => {
     const exponent = (half >> 10) & 31;
     const fraction = half & 1023;

@@ -1,6 +1,10 @@
 // A decoder in a worker (program.js). The first message has its program and weights, each other one latent points.
+import { makeDecoder } from "./program.js";
+
 const WARM_UP = 6; // decodes, until the browser has compiled what they run
-let decode = null;
+/** @type {(z: ArrayLike<number>) => Float32Array} */
+let decode;
+
 onmessage = ({ data }) => {
   if (data.program) {
     decode = makeDecoder(data.program, data.weights);

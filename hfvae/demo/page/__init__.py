@@ -1,0 +1,94 @@
+"""The page's own files, here and in the folders of the tabs (modules, styles, texts), and where browsers find them.
+
+The address of a module changes with any of these files, so that browsers may keep them for good and never mix two
+versions. An application with our routes serves them itself (`route`, `use_route`). Any other that holds the page, such
+as `gr.Blocks` around it, serves a copy of them as Gradio's static files.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import gradio as gr
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+FOLDER = Path(__file__).parent.parent
+TYPES = {".js": "text/javascript", ".json": "application/json"}
+"""Kinds of files that browsers ask for, and their media types."""
+
+
+@cache
+def files() -> dict[str, Path]:
+    """Every file that browsers ask for, by its path under `FOLDER`."""
+    paths = sorted(path for path in FOLDER.rglob("*") if path.suffix in TYPES)
+    return {path.relative_to(FOLDER).as_posix(): path for path in paths}
+
+
+@cache
+def version() -> str:
+    """A digest of `files`."""
+    digest = hashlib.sha256()
+    for name, path in files().items():
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def modules() -> list[str]:
+    """The modules of all tabs, by their paths under `FOLDER`."""
+    return [name for name in files() if name.endswith(".js")]
+
+
+@cache
+def strings() -> dict[str, dict[str, str]]:
+    """The page's texts: language -> key -> text, one file of strings/ a language."""
+    folder = Path(__file__).parent / "strings"
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def style() -> str:
+    """The page's styles as an element of a document's head."""
+    return f"<style>\n{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
+
+
+@cache
+def copied() -> str:
+    """The address of the files under Gradio's own routes, relative to the app's; they are copied for this process.
+
+    A copy of their own folder, since Gradio tells the folder's path to visitors and serves all that is in it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hfvae-")).resolve()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, path in files().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    gr.set_static_paths(folder)
+    return f"gradio_api/file={folder.as_posix()}"
+
+
+def route() -> Route:
+    """Serves the files to browsers, which may keep them as long as they like."""
+
+    async def serve(request: Request) -> Response:
+        path = files().get(request.path_params["path"])
+        if path is None or request.path_params["version"] != version():
+            raise HTTPException(404)
+        headers = {"Cache-Control": "max-age=31536000, immutable"}
+        return FileResponse(path, headers=headers, media_type=TYPES[path.suffix])
+
+    return Route("/modules/{version}/{path:path}", serve)
+
+
+def use_route(demo: gr.Blocks) -> None:
+    """Let the widgets of a page take their modules from `route`, which the application that serves it has."""
+    for block in demo.blocks.values():
+        if isinstance(block, gr.HTML) and "modules" in block.props:
+            block.props.update(modules=f"modules/{version()}", routed=True)

@@ -1,1 +1,0 @@
-"""Everything that several tabs need: scripts of the page, and the decoding of latent points."""
