@@ -36,7 +36,7 @@ from hfvae.demo.draw import draw
 from hfvae.demo.latent_map import atlas as latent_map
 from hfvae.demo.limiter import Busy, ConcurrencyLimiter, visitor
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
-from hfvae.demo.routes import routes
+from hfvae.demo.serving.routes import routes
 from hfvae.demo.shared import decoding
 from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.sliders import prior
