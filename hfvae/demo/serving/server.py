@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from gradio import networking
+from starlette.types import ASGIApp
 
 from .application import application
 from .calls import Calls
@@ -69,7 +71,7 @@ def serve(
     stop = StopSignal()
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     root_path = root_path or os.environ.get("GRADIO_ROOT_PATH")
-    trusted = forwarded_allow_ips or os.environ.get("FORWARDED_ALLOW_IPS")
+    trusted = forwarded_allow_ips or os.environ.get("FORWARDED_ALLOW_IPS") or None
     app = application(
         demo,
         hosts=None if share else hosts_of(host, root_path),
@@ -80,22 +82,7 @@ def serve(
     )
     listener = listen(host, port)
     port = listener.getsockname()[1]
-    config = uvicorn.Config(
-        app,
-        http=bounded_protocol(MAX_SILENT),
-        ws="none",
-        lifespan="on",
-        log_config=None,  # logs.py's handler takes all
-        log_level="warning",
-        access_log=False,
-        proxy_headers=bool(trusted),
-        forwarded_allow_ips=trusted or "",
-        server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=CLOSING,
-        h11_max_incomplete_event_size=MAX_HEAD,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(settings(app, trusted))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while thread.is_alive() and not server.started and not stop.received:
@@ -109,6 +96,25 @@ def serve(
         time.sleep(0.1)
     demo.registry.stopping = True
     end(server, thread, app.state.calls, stop)
+
+
+def settings(app: ASGIApp, trusted: str | None) -> uvicorn.Config:
+    """uvicorn's settings for an application, and the proxies that it trusts; None trusts none."""
+    return uvicorn.Config(
+        app,
+        http=bounded_protocol(MAX_SILENT),
+        ws="none",
+        lifespan="on",
+        log_config=None,  # the handler of logs.py takes all
+        log_level="warning",
+        access_log=False,
+        proxy_headers=trusted is not None,
+        forwarded_allow_ips=trusted,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=CLOSING,
+        h11_max_incomplete_event_size=MAX_HEAD,
+    )
 
 
 class StopSignal:
@@ -129,7 +135,7 @@ class StopSignal:
 
 
 def end(server: uvicorn.Server, thread: threading.Thread, calls: Calls, stop: StopSignal) -> None:
-    """Let running calls end if there is time for that, close the server, and end the process if threads still work."""
+    """Let running calls end if there is time for that, close the server, and end the process if a call runs still."""
     patience = time.monotonic() + PATIENCE
     while calls.busy and time.monotonic() < patience and not stop.at_once:
         time.sleep(0.05)
@@ -142,7 +148,7 @@ def end(server: uvicorn.Server, thread: threading.Thread, calls: Calls, stop: St
             closed = min(closed, time.monotonic() + 0.5)
         thread.join(0.05)
     print("Goodbye.", flush=True)
-    logging.shutdown()
+    gc.freeze()  # the interpreter's last collections would take two seconds
     if any(not other.daemon and other is not threading.main_thread() for other in threading.enumerate()):
         os._exit(0)  # the interpreter would wait for them
 
