@@ -55,7 +55,7 @@ LISTED = {
 """Gradio's routes that are open."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def swept() -> Iterator[None]:
     """What Gradio leaves open is found here, and not in another test."""
     yield
