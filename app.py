@@ -3,4 +3,4 @@
 from hfvae.cli.app import main
 
 if __name__ == "__main__":
-    main()
+    demo = main()

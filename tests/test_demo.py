@@ -37,7 +37,7 @@ from hfvae.demo.latent_map import atlas as latent_map
 from hfvae.demo.limiter import Busy, ConcurrencyLimiter, visitor
 from hfvae.demo.page import decoding
 from hfvae.demo.registry import PAD_SIDE, ModelRegistry
-from hfvae.demo.routes import routes
+from hfvae.demo.serving.routes import routes
 from hfvae.demo.sliders import morph as sliders
 from hfvae.demo.sliders import prior
 from hfvae.demo.widget import answering

@@ -133,6 +133,7 @@ def test_no_other_file_is_served(app: App, prefix: str) -> None:
         ("GET", "/gradio_api/run-history/buckets"),
         ("GET", "/docs"),
         ("GET", "/redoc"),
+        ("GET", "/openapi.json"),
     ],
 )
 def test_what_the_page_does_not_need_is_closed(app: App, method: str, path: str) -> None:

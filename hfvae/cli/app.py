@@ -5,28 +5,65 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import signal
+import re
 import sys
-import threading
-import time
 from collections.abc import Sequence
-from types import FrameType
 
 import torch
 
 from ..allocator import return_freed_memory
-from ..demo import build_demo, logs
-from ..demo.server import App
+from ..demo import build_demo
+from ..demo.serving import logs
+from ..demo.serving.app import App
+from ..demo.serving.server import serve
+from ..demo.zero_gpu import on_zero_gpu
 from ..hub import HubError
 from ..version import command
 from . import add_extension_option, import_extensions
 
-PATIENCE = 5.0
-"""Seconds that running calls have to end."""
+RECORDS = "100"
+"""Past calls of which Gradio keeps statistics, which nobody sees."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Build the app and serve it, as `arguments` (None: the command line's) say."""
+def main(arguments: Sequence[str] | None = None) -> App:
+    """Build the app and serve it, as `arguments` (None: the command line's) say; return it when it has ended."""
+    options = parse(arguments)
+    reloading = bool(os.environ.get("GRADIO_WATCH_DIRS"))  # `gradio app.py` runs app.py again whenever a file changes
+    if not reloading:
+        logs.configure()
+    return_freed_memory()
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", RECORDS)
+    torch.set_num_threads(1)  # one image is too little work for several threads, and visitors come in parallel
+    models = options.model or words(os.environ.get("HFVAE_MODELS", "")) or None
+    try:
+        demo = build_demo(models, options.device)
+        if reloading or on_zero_gpu():  # both work through Gradio's own server alone
+            demo.launch(
+                server_name=options.host,
+                server_port=options.port,
+                root_path=options.root_path,
+                share=options.share,
+                mcp_server=options.mcp,
+            )
+        else:
+            serve(
+                demo,
+                options.host,
+                options.port,
+                root_path=options.root_path,
+                allow_origins=options.allow_origin,
+                forwarded_allow_ips=options.forwarded_allow_ips,
+                share=options.share,
+                mcp=options.mcp,
+            )
+    except (HubError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    return demo
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's options; modules named by --extension are imported."""
     parser = argparse.ArgumentParser(
         prog=command("app"),
         description="Draw digits, move latents, explore the latent map.",
@@ -39,58 +76,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="where the models run")
     parser.add_argument("--host", help="address to listen on (default: $GRADIO_SERVER_NAME, else 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: $GRADIO_SERVER_PORT, else 7860 or next)")
+    parser.add_argument("--root_path", help="path or address under which visitors find it (default: $GRADIO_ROOT_PATH)")
+    parser.add_argument(
+        "--allow_origin",
+        action="append",
+        type=origin,
+        metavar="ORIGIN",
+        help="https://… of a page that may call the app and show it in a frame; may be repeated "
+        "(default: $HFVAE_ALLOW_ORIGINS, separated by commas or spaces)",
+    )
+    parser.add_argument(
+        "--forwarded_allow_ips",
+        metavar="ADDRESSES",
+        help="addresses of proxies whose X-Forwarded headers are believed, separated by commas "
+        "(default: $FORWARDED_ALLOW_IPS, else none)",
+    )
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
-    parser.add_argument("--mcp", action="store_true", help="offer the endpoints as tools for language models, too")
+    parser.add_argument(
+        "--mcp", action="store_const", const=True, help="offer the endpoints as tools for language models, too"
+    )
     add_extension_option(parser)
     options = parser.parse_args(arguments)
     import_extensions(options.extension)
     if options.mcp and importlib.util.find_spec("mcp") is None:
         parser.exit(1, '--mcp needs the package mcp: pip install "gradio[mcp]"\n')
-    logs.configure()
-    return_freed_memory()
-    torch.set_num_threads(1)  # one image is too little work for several threads, and visitors come in parallel
-    models = options.model or os.environ.get("HFVAE_MODELS", "").replace(",", " ").split() or None
-    try:
-        demo = build_demo(models, options.device)
-    except (HubError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
-    stop = StopSignal()
-    demo.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        mcp_server=options.mcp or None,  # None: $GRADIO_MCP_SERVER decides
-        prevent_thread_lock=True,
-    )
-    logs.adopt_server()
-    stop.wait_and_end(demo)
+    if options.allow_origin is None:
+        try:
+            options.allow_origin = [origin(text) for text in words(os.environ.get("HFVAE_ALLOW_ORIGINS", ""))]
+        except ValueError as error:
+            parser.error(f"HFVAE_ALLOW_ORIGINS: {error}")
+    return options
 
 
-class StopSignal:
-    """SIGINT ends the app at once; SIGTERM, a scheduler's, lets running calls end first."""
+def words(text: str) -> list[str]:
+    """What commas or spaces separate."""
+    return text.replace(",", " ").split()
 
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._arrived = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        self._arrived.set()
+def origin(text: str) -> str:
+    """An origin such as https://example.org, as browsers write it.
 
-    def wait_and_end(self, demo: App) -> None:
-        """Wait for a signal, then end the process."""
-        while not self._arrived.wait(0.2):  # a wait without end would keep Python from running the handler
-            pass
-        demo.registry.stopping = True
-        if self.received == signal.SIGTERM:
-            end = time.monotonic() + PATIENCE
-            while demo.busy and time.monotonic() < end:
-                time.sleep(0.05)
-            time.sleep(0.5)  # in which the last answers are sent
-        print("Goodbye.", flush=True)
-        closing = threading.Thread(target=demo.close, kwargs={"verbose": False}, daemon=True)
-        closing.start()
-        closing.join(1.0)
-        sys.exit(0)  # all threads of the server are daemons, whatever streams are open
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"https?://[\w.-]+(:\d+)?", text, re.ASCII):
+        raise ValueError(f"{text} is no origin such as https://example.org")
+    return text.lower()

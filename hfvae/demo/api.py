@@ -211,6 +211,9 @@ def _with_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except (TypeError, ValueError, Busy) as error:
             logger.warning("%s refused a call: %s", function.__name__, error)
             raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:  # a traceback belongs into the log, and Gradio would print it
+            logger.exception("%s failed", function.__name__)
+            raise gr.Error("The server failed to answer this call.", print_exception=False) from error
 
     # Gradio reads the types of answers off the signature, and takes a name in quotes for Any
     answer.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from .draw.draw import class_examples, exact_posterior, posterior, reconstruct
 from .latent_map.atlas import atlas
 from .page.decoding import decode
 from .registry import ModelRegistry
-from .server import TAB_NAMES, App
+from .serving.app import TAB_NAMES, App
 from .sliders.morph import animation
 from .sliders.prior import base_path, class_draws, draws
 from .widget import widget

@@ -35,7 +35,7 @@ APP = '''"""Draw digits, move latents, explore the latent map: `python app.py`, 
 from hfvae.cli.app import main
 
 if __name__ == "__main__":
-    main()
+    demo = main()
 '''
 """The Space's app.py, which is that of a clone."""
 CARD = """---

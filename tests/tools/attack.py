@@ -11,9 +11,11 @@ and at the end, in MiB. It ends with an error if memory grew by more than allowe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import random
+import socket
 import sys
 import tempfile
 import threading
@@ -57,8 +59,11 @@ class Target:
         self.url, self.pid = url, pid
         self.config = self.json("/config")
         self.functions = {part["api_name"]: part["id"] for part in self.config["dependencies"]}
-        closed = {getattr(route, "path", "") for route in gradio.routes.App.create_app(gradio.Blocks()).routes}
-        self.routes = sorted({*self.json("/openapi.json")["paths"], *closed} - {""})
+        served = gradio.routes.App.create_app(gradio.Blocks())
+        own = {"/healthz", "/card-figures/{number}/{name}.png", "/decoders/{number}/{digest}"}
+        self.routes = sorted(
+            {*own, *served.openapi()["paths"], *(getattr(route, "path", "/") for route in served.routes)}
+        )
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.host or "", self.port, timeout=30, source_address=(self.source, 0))
@@ -168,6 +173,19 @@ def answers_waited_for_without_end(target: Target, count: int) -> str:
     for connection in connections:
         connection.close()
     return f"{len(connections)} open; /robots.txt answers {status} after {took:.2f} s"
+
+
+@attack
+def connections_that_stay_silent(target: Target, count: int) -> str:
+    """Many connections without a request, or with half of one, while another visitor asks for a page."""
+    with contextlib.ExitStack() as stack:
+        number = min(count, 900)
+        for each in range(number):
+            raw = stack.enter_context(socket.create_connection((target.host, target.port), 30, (target.source, 0)))
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: " if each % 2 else b"")
+        started = time.monotonic()
+        status, _ = target.ask("GET", "/robots.txt")
+        return f"{number} open; /robots.txt answers {status} after {time.monotonic() - started:.2f} s"
 
 
 @attack

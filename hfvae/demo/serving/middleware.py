@@ -1,40 +1,51 @@
-"""What stands between a visitor and Gradio: ASGI middleware that refuses, limits and adds headers."""
+"""ASGI middleware: which requests are answered, how much of one visitor's, and with which headers."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import re
 from collections import Counter
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from gradio.route_utils import CustomCORSMiddleware
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limiter import visitor
+from ..limiter import visitor
+
+if TYPE_CHECKING:
+    from .calls import Calls
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-BLOCKED = re.compile(
-    r"/gradio_api/(upload|upload_progress|deep_link|stream|process_recording|vibe-edit|undo-vibe-edit|vibe-code"
-    r"|vibe-starter-queries|dev|run-history|runs|heartbeat|custom_component|profiling)(/|$)"
-    r"|/proxy=|/monitoring(/|$)"
+OPEN = re.compile(
+    r"/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)|/(assets|static)/.+"
+    r"|/gradio_api/(info|component_server|cancel|queue/(join|data)|call/(v2/)?[^/]+(/[^/]+)?)/?"
 )
-"""Gradio routes disabled for security and privacy: they store files, fetch addresses, keep streams open, write what a
-visitor sends into the log, or show other visitors' data."""
+"""Gradio's routes that the page and clients need. Others store files, fetch addresses, keep streams open, write what a
+visitor sends into the log, or show other visitors' data; those of a future release are closed until they stand here."""
+LOGIN = re.compile(r"/(login|logout)/?")
+MCP = re.compile(r"/gradio_api/mcp(/.*)?")
 STREAMS = re.compile(r"/gradio_api/(queue/data|call/(v2/)?[^/]+/[^/]+)$")
 """Routes whose answers stay open until a call has ended."""
 JOINS = re.compile(r"/gradio_api/(queue/join|call/(v2/)?[^/]+)/?$")
 """Routes that put a call into the queue."""
+PAGE_CALLS = re.compile(r"/gradio_api/component_server/?$")
+"""The route of the page's own calls."""
 IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 IDENTIFIERS = ("session_hash", "event_id", "fn_name", "trigger_id", "component_id", "fn_index", "api_name")
 MAX_PATH = 512
+MAX_REQUESTS_PER_VISITOR = 128
+"""Requests of one visitor that may be answered at once."""
 MAX_STREAMS, MAX_STREAMS_PER_VISITOR = 256, 64
 MAX_WAITING_PER_VISITOR = 24
 """Calls of the named endpoints that one visitor may have in the queue."""
+BODY_TIMEOUT = 20.0
+"""Seconds in which a body has to arrive."""
 
 
 def hosts_of(host: str | None, root_path: str | None) -> frozenset[str] | None:
@@ -56,30 +67,39 @@ class KnownHosts:
     Args:
         app: the application behind.
         hosts: the known names; None takes any.
+        origins: other pages that may call it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None, origins: Collection[str] = ()) -> None:
         self.app = app
         self.hosts = hosts
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.hosts is not None:
             headers = Headers(scope=scope)
             asked, origin = headers.get("host", ""), headers.get("origin")
+            foreign = origin is not None and urlsplit(origin).hostname not in self.hosts
             if urlsplit(f"//{asked}").hostname not in self.hosts:
                 detail = "this app answers to its own name only; behind a proxy, name it in GRADIO_ROOT_PATH"
-                return await JSONResponse({"detail": detail}, 421)(scope, receive, send)
-            if origin is not None and urlsplit(origin).hostname not in self.hosts:
-                return await JSONResponse({"detail": "no other page may call this app"}, 403)(scope, receive, send)
+                return await _refuse(detail, 421, scope, receive, send)
+            if foreign and origin not in self.origins:
+                return await _refuse("no other page may call this app", 403, scope, receive, send)
         await self.app(scope, receive, send)
 
 
 class SecurityHeaders:
-    """Adds a Content-Security-Policy and its like to every answer."""
+    """Adds a Content-Security-Policy and its like to every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: the application behind.
+        origins: other pages that may show the app in a frame.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
         self.app = app
-        ancestors = "'self' https://huggingface.co https://*.hf.space" if os.environ.get("SPACE_ID") else "'self'"
+        spaces = ("https://huggingface.co", "https://*.hf.space") if os.environ.get("SPACE_ID") else ()
+        ancestors = " ".join(("'self'", *spaces, *origins))
         self.headers = {
             # Gradio's page has inline scripts and styles, and makes functions of the widgets' scripts
             "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -99,25 +119,39 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-class CredentiallessCORS(CustomCORSMiddleware):
-    """Gradio's answers to foreign origins, without credentials: other pages may call a public app, but as nobody."""
+class NoForwarding:
+    """Drops the headers by which a proxy tells the address that a visitor asked for; Gradio would believe anybody's."""
 
-    def __init__(self, app: ASGIApp, strict_cors: bool = True, parent_app: Any | None = None) -> None:
-        super().__init__(app, strict_cors, parent_app)
-        del self.preflight_headers["Access-Control-Allow-Credentials"]
-        self.simple_headers = {}
-
-
-class BlockedRoutes:
-    """Answers 404 wherever the path matches."""
-
-    def __init__(self, app: ASGIApp, paths: re.Pattern[str] = BLOCKED) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        blocked = scope["type"] == "http" and self.paths.search(scope["path"])
-        await (JSONResponse({"detail": "Not found"}, 404) if blocked else self.app)(scope, receive, send)
+        if scope["type"] == "http":
+            told = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
+            kept = [(name, value) for name, value in scope["headers"] if not name.startswith(told)]
+            scope = {**scope, "headers": kept}
+        await self.app(scope, receive, send)
+
+
+class OpenRoutes:
+    """Answers 404 for all of Gradio's routes but those that are listed; it stands inside Gradio's application.
+
+    Args:
+        app: the application behind.
+        login: whether there is a login.
+        mcp: whether there is an MCP server.
+    """
+
+    def __init__(self, app: ASGIApp, login: bool = False, mcp: bool = False) -> None:
+        self.app = app
+        self.routes = [OPEN, *([LOGIN] if login else []), *([MCP] if mcp else [])]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+            if not any(route.fullmatch(path) for route in self.routes):
+                return await _refuse("Not found", 404, scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 class TooLarge(Exception):
@@ -164,74 +198,108 @@ class BodyLimit:
 
 
 class RequestRules:
-    """Names the visitor, and lets through short paths, JSON bodies and short identifiers only.
+    """Lets through short paths, JSON bodies and short identifiers only.
 
     Gradio keeps sessions under whatever key a visitor sends, and a browser sends other types than JSON without asking.
+    All calls of the page are put into one session: the page keeps its state itself, and a session takes Gradio 5 ms.
+
+    Args:
+        app: the application behind.
+        login: whether there is a login, whose form is not JSON.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, login: bool = False) -> None:
         self.app = app
+        self.login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        visitor.set((scope.get("client") or ("",))[0])
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given: list[tuple[str, Any]] = [(name, value) for name in IDENTIFIERS for value in query.get(name, [])]
         if len(scope["path"]) > MAX_PATH or len(scope["query_string"]) > 4 * MAX_PATH:
             return await _refuse("the address is too long", 414, scope, receive, send)
-        if scope["method"] == "POST":
-            kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                return await _refuse("the body must be application/json", 415, scope, receive, send)
-            body = await _read(receive)
+        if scope["method"] == "POST" and not (self.login and scope["path"].rstrip("/").endswith("/login")):
             try:
-                parsed = json.loads(body)
-            except (ValueError, RecursionError):
-                return await _refuse("the body is not readable as JSON", 400, scope, receive, send)
-            if not isinstance(parsed, dict):
-                return await _refuse("the body must be a JSON object", 422, scope, receive, send)
+                body, parsed = await self._json(scope, receive)
+            except _Refusal as refusal:
+                return await _refuse(str(refusal), refusal.status, scope, receive, send)
             given += [(name, parsed[name]) for name in IDENTIFIERS if parsed.get(name) is not None]
+            if PAGE_CALLS.search(scope["path"]):
+                body = json.dumps({**parsed, "session_hash": "page"}).encode() if "session_hash" in parsed else body
             receive = _replay(body, receive)
         wrong = next((name for name, value in given if not IDENTIFIER.fullmatch(str(value))), None)
         if wrong is not None:
             return await _refuse(f"{wrong} must be 1 to 64 letters, digits or _.:-", 400, scope, receive, send)
         await self.app(scope, receive, send)
 
+    @staticmethod
+    async def _json(scope: Scope, receive: Receive) -> tuple[bytes, dict[str, Any]]:
+        """The body, and the JSON object that it is."""
+        kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise _Refusal("the body must be application/json", 415)
+        try:
+            body = await asyncio.wait_for(_read(receive), BODY_TIMEOUT)
+            parsed = json.loads(body)
+        except asyncio.TimeoutError as error:
+            raise _Refusal("the body did not arrive in time", 408) from error
+        except (ValueError, RecursionError) as error:
+            raise _Refusal("the body is not readable as JSON", 400) from error
+        if not isinstance(parsed, dict):
+            raise _Refusal("the body must be a JSON object", 422)
+        return body, parsed
+
 
 class VisitorShares:
-    """Bounds what one visitor may keep open or waiting, so that the others have a share, too."""
+    """Names the visitor, and bounds what one may keep open or waiting, so that the others have a share, too.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: the application behind.
+        calls: those of the named endpoints.
+    """
+
+    def __init__(self, app: ASGIApp, calls: Calls) -> None:
         self.app = app
+        self.calls = calls
         self._open: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and JOINS.search(scope["path"]):
-            if self._waiting(scope) >= MAX_WAITING_PER_VISITOR:
-                return await _refuse("too many of your calls are waiting", 429, scope, receive, send)
-        elif scope["type"] == "http" and STREAMS.search(scope["path"]):
-            return await self._stream(scope, receive, send)
-        await self.app(scope, receive, send)
-
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        who = visitor.get()
-        if self._open[who] >= MAX_STREAMS_PER_VISITOR or self._open.total() >= MAX_STREAMS:
-            return await _refuse("too many answers are being waited for", 503, scope, receive, send)
-        self._open[who] += 1
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        who = (scope.get("client") or ("",))[0]
+        visitor.set(who)
+        opened = [self._open]
+        if self._open[who] >= MAX_REQUESTS_PER_VISITOR:
+            return await _refuse("too many open requests; try again shortly", 503, scope, receive, send)
+        if STREAMS.search(scope["path"]):
+            if self._streams[who] >= MAX_STREAMS_PER_VISITOR or self._streams.total() >= MAX_STREAMS:
+                return await _refuse("too many open streams; try again shortly", 503, scope, receive, send)
+            opened.append(self._streams)
+        elif self._joins(scope) and self.calls.waiting(who) >= MAX_WAITING_PER_VISITOR:
+            return await _refuse("too many of your calls are waiting", 429, scope, receive, send)
+        for counter in opened:
+            counter[who] += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+            for counter in opened:
+                counter[who] -= 1
+                if not counter[who]:
+                    del counter[who]
 
     @staticmethod
-    def _waiting(scope: Scope) -> int:
-        """How many calls the visitor has in Gradio's queue."""
-        queues = scope["app"].get_blocks()._queue.event_queue_per_concurrency_id.values()
-        clients = (event.request.client for queue in queues for event in queue.queue)
-        return sum(client is not None and client.host == visitor.get() for client in clients)
+    def _joins(scope: Scope) -> bool:
+        return scope["method"] == "POST" and JOINS.search(scope["path"]) is not None
+
+
+class _Refusal(Exception):
+    """Why a request is not let through, and the status of the answer."""
+
+    def __init__(self, detail: str, status: int) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 async def _refuse(detail: str, status: int, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from .. import hub
-from . import page
-from .cards import FIGURE
-from .registry import ModelRegistry
+from ... import hub
+from .. import page
+from ..cards import FIGURE
+
+if TYPE_CHECKING:
+    from ..registry import ModelRegistry
 
 MAX_FIGURE = 1 << 20
 PORTION = 1 << 16
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def routes(registry: ModelRegistry) -> list[Route]:
+def routes(registry: ModelRegistry) -> list[BaseRoute]:
     """The routes, for the application's constructor."""
 
     async def healthz(_: Request) -> Response:

@@ -1,7 +1,14 @@
-"""The answers that Gradio keeps for calls of the named endpoints, bounded by size, number and age.
+"""Calls of the named endpoints: how many wait and run, and a bound on the answers that nobody has read.
 
-Gradio holds an answer until it is read, and 2,000 of them for as long as the app runs. Its queue asks this table for
-the mailbox of a session in place of its own.
+This is the one place that touches Gradio's queue, `Blocks._queue`, which has no public interface:
+
+- `pending_messages_per_session` is replaced by `UnreadAnswers`. Gradio holds an answer until it is read, and 2,000 of
+  them for as long as the app runs: 1,000 unread answers of 100 images each take 3.4 GB.
+- `event_queue_per_concurrency_id` and `active_jobs` are read, to give each visitor a share of the waiting calls and to
+  let running calls end when the app is stopped.
+- `sleep_when_free` is lengthened: by default an idle app keeps a twelfth of a core busy.
+
+Tried with Gradio 6.31.
 """
 
 from __future__ import annotations
@@ -9,22 +16,50 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from gradio.queueing import Queue
 from gradio.utils import LRUCache
 
-from ..allocator import release_freed_memory
-from .limiter import visitor
+from ...allocator import release_freed_memory
+from ..limiter import visitor
+
+if TYPE_CHECKING:
+    from .app import App
 
 MAX_SESSIONS = 256
 MAX_UNREAD_BYTES = 8 << 20
 """Of all unread answers together, as JSON: one of 100 images has 0.6 MB, and takes five times as much in memory."""
 MAX_AGE = 30.0
 """Seconds after which an answer that nobody reads is dropped."""
-MAX_RECORDS = 100
-"""Past calls of which Gradio keeps statistics."""
+POLL = 0.02
+"""Seconds between two looks for new calls."""
+
+
+class Calls:
+    """The calls of an app's named endpoints.
+
+    Args:
+        demo: the app, whose unread answers are bounded from now on.
+    """
+
+    def __init__(self, demo: App) -> None:
+        self._limiter = demo.registry.limiter
+        self._queue = demo._queue
+        self._queue.pending_messages_per_session = UnreadAnswers(self._queue)
+        self._queue.sleep_when_free = POLL
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs or waits, the page's own calls included."""
+        return self._limiter.busy or len(self._queue) > 0 or any(self._queue.active_jobs)
+
+    def waiting(self, who: str) -> int:
+        """The number of calls that a visitor has in the queue."""
+        queues = list(self._queue.event_queue_per_concurrency_id.values())
+        clients = (event.request.client for queue in queues for event in queue.queue)
+        return sum(client is not None and client.host == who for client in clients)
 
 
 class Mailbox(asyncio.Queue[Any]):
@@ -104,13 +139,3 @@ class UnreadAnswers(LRUCache[str, Any]):
         release_freed_memory()
         if self:
             self._sweep_later()
-
-
-def bound_answers(queue: Queue) -> None:
-    """Let Gradio's queue keep its answers in a bounded table, and look for calls 50 times a second.
-
-    Gradio's own 1,000 times keep an idle app at a twelfth of a core.
-    """
-    queue.pending_messages_per_session = UnreadAnswers(queue)
-    queue.sleep_when_free = 0.02
-    queue.ANALYTICS_MAX_EVENTS = MAX_RECORDS

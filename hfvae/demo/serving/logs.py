@@ -44,20 +44,9 @@ class OneLine(logging.Formatter):
 
 
 def configure() -> None:
-    """Send all logging, and the tracebacks that Gradio prints, to stderr in this form. For the process of the app."""
+    """Send all logging to stderr in this form; for the process of the app."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
     logging.getLogger("hfvae").setLevel(logging.INFO)
-    gradio = logging.getLogger("gradio")
-    # Gradio prints the tracebacks of failed calls by this function, and has no setting for it
-    traceback.print_exc = lambda *_, **__: gradio.error("a call failed", exc_info=True)
-
-
-def adopt_server() -> None:
-    """Take over the loggers of uvicorn, which sets up its own when it starts."""
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True

@@ -1,11 +1,15 @@
-"""MCP answers whose pictures a client shows. Gradio's tools show pictures that lie in its own folder alone."""
+"""MCP answers whose pictures a client shows.
+
+This is the one place that touches Gradio's MCP server: `postprocess_output_data`, which is not documented, shows
+pictures that lie in Gradio's own folder alone, and ours are data URLs. Tried with Gradio 6.31.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .serialization import PNG_HEADER
+from ..serialization import PNG_HEADER
 
 
 def show_pictures(server: Any) -> None:
