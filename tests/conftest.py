@@ -1,6 +1,6 @@
 """Fixtures: tiny models, the real MNIST, a real Chromium.
 
-A test that needs MNIST, Chromium or Node.js skips where there is none; with HFVAE_NO_SKIPS=1 (as in CI) it fails instead.
+A test that needs MNIST, Chromium or Node.js skips where there is none; with HFVAE_NO_SKIPS=1 (as in CI) it fails.
 """
 
 from __future__ import annotations

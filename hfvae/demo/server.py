@@ -32,10 +32,6 @@ THEME = gr.themes.Soft(
 gradio.routes.CustomCORSMiddleware = guards.CredentiallessCORS  # type: ignore[attr-defined]  # it has no setting
 
 
-TAB_NAMES = gr.I18n(**page.strings())
-"""What Gradio itself shows of the page's texts: names of tabs and of the model card."""
-
-
 class App(gr.Blocks):
     """Blocks without telemetry, launched with this app's theme, scripts and limits."""
 
@@ -65,7 +61,7 @@ class App(gr.Blocks):
         hosts = None if options.get("share") else guards.hosts_of(host, root_path)
         defaults = {
             "theme": THEME,
-            "i18n": TAB_NAMES,
+            "i18n": page.names(),
             "footer_links": ["api", "settings"],
             "run_history": False,  # it would keep every call in the visitor's browser
             "enable_monitoring": False,
