@@ -107,9 +107,8 @@ def test_the_page_inside_other_blocks(browser: Any, tmp_path: Path, vaes: dict[s
     assert close(person.settled("#reconstruction"), vaes[DENSE], person.z)
     assert person.page.locator("[data-do=clear]").inner_text() == "Clear"
     assert person.page.locator("#toast").evaluate("(it) => getComputedStyle(it).position") == "fixed"
-    for tab, first in (("sliders", "#prior .hf-cell"), ("map", ".hf-legend button"), ("compare", ".hf-choice input")):
-        person.page.locator(f"#{tab}-tab-button").click()
-        person.page.locator(first).first.wait_for()
+    for tab in ("Sliders", "Latent map", "Compare"):
+        person.open(tab)
     assert person.mishaps == said == person.outside == []
     page.context.close()
     app.stop()

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import gradio as gr
 
 from .. import hub
-from . import api
+from . import api, page
 from .cards import to_html
 from .draw.draw import class_examples, exact_posterior, posterior, reconstruct
 from .latent_map.atlas import atlas
 from .page.decoding import decode
 from .registry import ModelRegistry
-from .serving.app import TAB_NAMES, App
+from .server import App
 from .sliders.morph import animation
 from .sliders.prior import base_path, class_draws, draws
 from .widget import widget
@@ -41,19 +41,19 @@ def build_demo(models: Sequence[str] | None = None, device: str = "auto") -> App
     with App("hfvae", registry) as demo:
         widget("header/header", registry, SHARED, first=True)
         with gr.Tabs():
-            with gr.Tab(TAB_NAMES("tab.draw"), id="draw", elem_id="draw-tab"):
+            with gr.Tab(page.name("tab.draw"), id="draw", elem_id="draw-tab"):
                 functions = [*SHARED, reconstruct, posterior, class_examples]
                 widget("draw/draw", registry, functions)
                 widget("draw/explain", registry, SHARED)
-            with gr.Tab(TAB_NAMES("tab.sliders"), id="sliders", elem_id="sliders-tab"):
+            with gr.Tab(page.name("tab.sliders"), id="sliders", elem_id="sliders-tab"):
                 widget("sliders/sliders", registry, [*SHARED, draws])
                 widget("sliders/prior", registry, [*SHARED, draws, class_draws])
                 widget("sliders/morph", registry, [*SHARED, animation, base_path])
-            with gr.Tab(TAB_NAMES("tab.map"), id="map", elem_id="map-tab"):
+            with gr.Tab(page.name("tab.map"), id="map", elem_id="map-tab"):
                 widget("latent_map/map", registry, [*SHARED, exact_posterior])
-            with gr.Tab(TAB_NAMES("tab.compare"), id="compare", elem_id="compare-tab"):
+            with gr.Tab(page.name("tab.compare"), id="compare", elem_id="compare-tab"):
                 widget("compare/compare", registry, [*SHARED, reconstruct, draws])
-        with gr.Accordion(TAB_NAMES("card"), open=False, elem_id="card"):
+        with gr.Accordion(page.name("card"), open=False, elem_id="card"):
             for number, model in enumerate(registry.models.values()):
                 gr.HTML(to_html(model.card, number), elem_id=f"card-{number}", elem_classes=["prose"])
         api.publish(registry)

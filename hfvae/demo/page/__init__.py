@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from starlette.exceptions import HTTPException
@@ -24,6 +25,9 @@ from starlette.routing import Route
 FOLDER = Path(__file__).parent.parent
 TYPES = {".js": "text/javascript", ".json": "application/json"}
 """Kinds of files that browsers ask for, and their media types."""
+
+NAMES = ("tab.draw", "tab.sliders", "tab.map", "tab.compare", "card")
+"""Keys of the texts that Gradio shows: names of tabs and of the model card."""
 
 
 @cache
@@ -52,6 +56,18 @@ def strings() -> dict[str, dict[str, str]]:
     """The page's texts: language -> key -> text, one file of strings/ a language."""
     folder = Path(__file__).parent / "strings"
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+@cache
+def names() -> gr.I18n:
+    """The texts that Gradio shows. Their keys are in English, since Blocks around the page know no translation."""
+    english = strings()["en"]
+    return gr.I18n(**{spoken: {english[key]: texts[key] for key in NAMES} for spoken, texts in strings().items()})
+
+
+def name(key: str) -> Any:
+    """The text of a key of `NAMES`, in the visitor's language, as a label for Gradio."""
+    return names()(strings()["en"][key])
 
 
 def style() -> str:
