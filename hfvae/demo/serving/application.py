@@ -12,9 +12,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from . import mcp as tools
 from . import middleware
 from .calls import Calls
-from .mcp_images import show_pictures
 from .routes import routes
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def application(
     forwarded: bool = True,
     root_path: str | None = None,
     mcp: bool | None = None,
+    local_url: str | None = None,
     **options: Any,
 ) -> FastAPI:
     """The app as one ASGI application, to be run by uvicorn or mounted in another application (`mount`).
@@ -58,10 +59,16 @@ def application(
         forwarded: whether the X-Forwarded headers that arrive are a trusted proxy's.
         root_path: the path or full address under which a proxy shows the app.
         mcp: whether to offer the named endpoints as tools for language models; None lets $GRADIO_MCP_SERVER decide.
+        local_url: the address at which the server that runs the application reaches it, which `mcp` needs.
         options: of `gr.mount_gradio_app`, such as `auth` or `auth_dependency`.
+
+    Raises:
+        ValueError: `mcp` without `local_url`.
     """
     if mcp is None:
         mcp = os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if mcp and not local_url:
+        raise ValueError("tools for language models need local_url, the address at which the server reaches itself")
     login = options.get("auth") is not None
     calls = Calls(demo)
     demo.state_session_capacity = MAX_SESSIONS
@@ -84,8 +91,8 @@ def application(
     open_routes = Middleware(middleware.OpenRoutes, login, mcp)
     given = {**PAGE, "ssr_mode": False, "root_path": root_path, "mcp_server": mcp, **options}
     gr.mount_gradio_app(app, demo, "/", app_kwargs={"middleware": [open_routes]}, **given)
-    if demo.mcp_server_obj is not None:
-        show_pictures(demo.mcp_server_obj)
+    if mcp and local_url:
+        tools.prepare(demo.mcp_server_obj, local_url)
     return app
 
 

@@ -72,6 +72,8 @@ def serve(
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     root_path = root_path or os.environ.get("GRADIO_ROOT_PATH")
     trusted = forwarded_allow_ips or os.environ.get("FORWARDED_ALLOW_IPS") or None
+    listener = listen(host, port)
+    port = listener.getsockname()[1]
     app = application(
         demo,
         hosts=None if share else hosts_of(host, root_path),
@@ -79,9 +81,8 @@ def serve(
         forwarded=bool(trusted or os.environ.get("SPACE_ID")),  # only the hub's own proxy reaches a Space
         root_path=root_path,
         mcp=mcp,
+        local_url=address("localhost" if host in ("0.0.0.0", "::") else host, port),
     )
-    listener = listen(host, port)
-    port = listener.getsockname()[1]
     server = uvicorn.Server(settings(app, trusted))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -89,7 +90,7 @@ def serve(
         time.sleep(0.02)
     if not thread.is_alive():
         sys.exit(1)
-    print(f"* Running on local URL:  http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    print(f"* Running on local URL:  {address(host, port)}", flush=True)
     if share:
         print(f"* {public_link(host, port)}", flush=True)
     while thread.is_alive() and not stop.received:
@@ -163,6 +164,11 @@ def listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             problem = error
     raise OSError(f"{host} has no free port among {ports[0]} to {ports[-1]}: {problem}") from problem
+
+
+def address(host: str, port: int) -> str:
+    """The address of a host and port, IPv6 included."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _family(host: str) -> socket.AddressFamily:
