@@ -12,7 +12,7 @@ import gradio as gr
 
 from .registry import ModelRegistry
 from .serving.application import PAGE
-from .serving.inputs import LenientBlocks
+from .serving.blocks import ModelBlocks
 from .serving.routes import routes
 
 MAX_QUEUE = 64
@@ -51,7 +51,7 @@ TAB_NAMES = gr.I18n(**strings())
 """What Gradio itself shows of the page's texts: names of tabs and of the model card."""
 
 
-class App(LenientBlocks):
+class App(ModelBlocks):
     """Blocks without telemetry. `launch` serves them as Gradio serves any, `serving.serve` with guards."""
 
     def __init__(self, title: str, registry: ModelRegistry) -> None:

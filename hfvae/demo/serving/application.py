@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from fastapi import APIRouter, FastAPI
@@ -14,11 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from . import mcp as tools
 from . import middleware
+from .blocks import ModelBlocks
 from .calls import Calls
 from .routes import routes
-
-if TYPE_CHECKING:
-    from ..server import App
 
 MAX_BODY = 1 << 20
 """Bytes in one request; a drawing has 27,000."""
@@ -40,7 +38,7 @@ PAGE: dict[str, Any] = {
 
 
 def application(
-    demo: App,
+    demo: ModelBlocks,
     *,
     hosts: Collection[str] | None = None,
     allow_origins: Sequence[str] = (),
@@ -96,7 +94,7 @@ def application(
     return app
 
 
-def mount(app: FastAPI, demo: App, path: str, **options: Any) -> FastAPI:
+def mount(app: FastAPI, demo: ModelBlocks, path: str, **options: Any) -> FastAPI:
     """Put the app under a path of another application.
 
     Args:

@@ -13,19 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import uvicorn
 from gradio import networking
 from starlette.types import ASGIApp
 
 from .application import application
+from .blocks import ModelBlocks
 from .calls import Calls
 from .connections import bounded_protocol
 from .middleware import hosts_of
-
-if TYPE_CHECKING:
-    from ..server import App
 
 PATIENCE = 5.0
 """Seconds that running calls have to end after SIGTERM."""
@@ -41,7 +38,7 @@ MAX_HEAD = 32 << 10
 
 
 def serve(
-    demo: App,
+    demo: ModelBlocks,
     host: str | None = None,
     port: int | None = None,
     *,
