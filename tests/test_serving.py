@@ -22,7 +22,7 @@ from support import free_port, widget_call
 
 from hfvae.demo import application, build_demo, mount
 from hfvae.demo.serving import middleware, server
-from hfvae.demo.serving.mcp_images import show_pictures
+from hfvae.demo.serving.mcp import prepare
 
 pytestmark = [
     # Gradio leaves event loops and their sockets open, and uses an option of pandas that is deprecated
@@ -378,9 +378,13 @@ def test_a_public_link(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_for_language_models() -> None:
     types = SimpleNamespace(ImageContent=lambda **parts: ("image", parts["data"]))
     tools = SimpleNamespace(types=types, postprocess_output_data=lambda data, root: [("text", str(data[0]))])
-    show_pictures(tools)
+    prepare(tools, "http://127.0.0.1:7860")
+    assert tools._local_url == "http://127.0.0.1:7860"
     data = [["data:image/png;base64,QUJD", "data:image/png;base64,REVG"], "words"]
     assert tools.postprocess_output_data(data, "") == [("image", "QUJD"), ("image", "REVG"), ("text", "words")]
     from gradio.mcp import GradioMCPServer  # a release without this method shows no pictures
 
     assert callable(GradioMCPServer.postprocess_output_data)
+    assert "_local_url" in GradioMCPServer.local_url.fget.__code__.co_names
+    with pytest.raises(ValueError, match="local_url"):
+        application(build(), mcp=True)

@@ -13,8 +13,8 @@ import torch
 
 from ..allocator import return_freed_memory
 from ..demo import build_demo
+from ..demo.server import App
 from ..demo.serving import logs
-from ..demo.serving.app import App
 from ..demo.serving.server import serve
 from ..demo.zero_gpu import on_zero_gpu
 from ..hub import HubError

@@ -13,24 +13,40 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from .. import page
+from . import mcp as tools
 from . import middleware
-from .app import MAX_BODY, PAGE, App
+from .blocks import ModelBlocks
 from .calls import Calls
-from .mcp_images import show_pictures
 from .routes import routes
 
+MAX_BODY = 1 << 20
+"""Bytes in one request; a drawing has 27,000."""
 MAX_SESSIONS = 16
 """Sessions of the named endpoints of which Gradio keeps the last answer, a megabyte each."""
+PAGE: dict[str, Any] = {
+    "theme": gr.themes.Soft(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ),
+    "footer_links": ["api", "settings"],
+    "run_history": False,  # it would keep every call in the visitor's browser
+    "enable_monitoring": False,
+    "max_file_size": MAX_BODY,
+}
+"""What Gradio is told about the page, mounted or launched."""
 
 
 def application(
-    demo: App,
+    demo: ModelBlocks,
     *,
     hosts: Collection[str] | None = None,
     allow_origins: Sequence[str] = (),
     forwarded: bool = True,
     root_path: str | None = None,
     mcp: bool | None = None,
+    local_url: str | None = None,
     **options: Any,
 ) -> FastAPI:
     """The app as one ASGI application, to be run by uvicorn or mounted in another application (`mount`).
@@ -42,10 +58,16 @@ def application(
         forwarded: whether the X-Forwarded headers that arrive are a trusted proxy's.
         root_path: the path or full address under which a proxy shows the app.
         mcp: whether to offer the named endpoints as tools for language models; None lets $GRADIO_MCP_SERVER decide.
+        local_url: the address at which the server that runs the application reaches it, which `mcp` needs.
         options: of `gr.mount_gradio_app`, such as `auth` or `auth_dependency`.
+
+    Raises:
+        ValueError: `mcp` without `local_url`.
     """
     if mcp is None:
         mcp = os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if mcp and not local_url:
+        raise ValueError("tools for language models need local_url, the address at which the server reaches itself")
     login = options.get("auth") is not None
     calls = Calls(demo)
     demo.state_session_capacity = MAX_SESSIONS
@@ -69,12 +91,12 @@ def application(
     page.use_route(demo)
     given = {**PAGE, "ssr_mode": False, "root_path": root_path, "mcp_server": mcp, **options}
     gr.mount_gradio_app(app, demo, "/", app_kwargs={"middleware": [open_routes]}, **given)
-    if demo.mcp_server_obj is not None:
-        show_pictures(demo.mcp_server_obj)
+    if mcp and local_url:
+        tools.prepare(demo.mcp_server_obj, local_url)
     return app
 
 
-def mount(app: FastAPI, demo: App, path: str, **options: Any) -> FastAPI:
+def mount(app: FastAPI, demo: ModelBlocks, path: str, **options: Any) -> FastAPI:
     """Put the app under a path of another application.
 
     Args:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from gradio.queueing import Queue
@@ -24,9 +24,7 @@ from gradio.utils import LRUCache
 
 from ...allocator import release_freed_memory
 from ..limiter import visitor
-
-if TYPE_CHECKING:
-    from .app import App
+from .blocks import ModelBlocks
 
 MAX_SESSIONS = 256
 MAX_UNREAD_BYTES = 8 << 20
@@ -44,7 +42,7 @@ class Calls:
         demo: the app, whose unread answers are bounded from now on.
     """
 
-    def __init__(self, demo: App) -> None:
+    def __init__(self, demo: ModelBlocks) -> None:
         self._limiter = demo.registry.limiter
         self._queue = demo._queue
         self._queue.pending_messages_per_session = UnreadAnswers(self._queue)

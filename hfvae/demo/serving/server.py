@@ -13,19 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import uvicorn
 from gradio import networking
 from starlette.types import ASGIApp
 
 from .application import application
+from .blocks import ModelBlocks
 from .calls import Calls
 from .connections import bounded_protocol
 from .middleware import hosts_of
-
-if TYPE_CHECKING:
-    from .app import App
 
 PATIENCE = 5.0
 """Seconds that running calls have to end after SIGTERM."""
@@ -41,7 +38,7 @@ MAX_HEAD = 32 << 10
 
 
 def serve(
-    demo: App,
+    demo: ModelBlocks,
     host: str | None = None,
     port: int | None = None,
     *,
@@ -72,6 +69,8 @@ def serve(
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     root_path = root_path or os.environ.get("GRADIO_ROOT_PATH")
     trusted = forwarded_allow_ips or os.environ.get("FORWARDED_ALLOW_IPS") or None
+    listener = listen(host, port)
+    port = listener.getsockname()[1]
     app = application(
         demo,
         hosts=None if share else hosts_of(host, root_path),
@@ -79,9 +78,8 @@ def serve(
         forwarded=bool(trusted or os.environ.get("SPACE_ID")),  # only the hub's own proxy reaches a Space
         root_path=root_path,
         mcp=mcp,
+        local_url=address("localhost" if host in ("0.0.0.0", "::") else host, port),
     )
-    listener = listen(host, port)
-    port = listener.getsockname()[1]
     server = uvicorn.Server(settings(app, trusted))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -89,7 +87,7 @@ def serve(
         time.sleep(0.02)
     if not thread.is_alive():
         sys.exit(1)
-    print(f"* Running on local URL:  http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    print(f"* Running on local URL:  {address(host, port)}", flush=True)
     if share:
         print(f"* {public_link(host, port)}", flush=True)
     while thread.is_alive() and not stop.received:
@@ -163,6 +161,11 @@ def listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             problem = error
     raise OSError(f"{host} has no free port among {ports[0]} to {ports[-1]}: {problem}") from problem
+
+
+def address(host: str, port: int) -> str:
+    """The address of a host and port, IPv6 included."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _family(host: str) -> socket.AddressFamily:

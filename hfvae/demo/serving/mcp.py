@@ -1,7 +1,12 @@
-"""MCP answers whose pictures a client shows.
+"""The app as an MCP server: where it finds itself, and pictures that a client shows.
 
-This is the one place that touches Gradio's MCP server: `postprocess_output_data`, which is not documented, shows
-pictures that lie in Gradio's own folder alone, and ours are data URLs. Tried with Gradio 6.31.
+This is the one place that touches Gradio's MCP server, of which neither is documented:
+
+- `_local_url`, the address at which the server calls its own endpoints. Where Gradio is mounted it stays None, and the
+  server takes the Host header of its first visitor for that address.
+- `postprocess_output_data`, which shows pictures that lie in Gradio's own folder alone; ours are data URLs.
+
+Tried with Gradio 6.31 and mcp 1.30.
 """
 
 from __future__ import annotations
@@ -10,6 +15,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..serialization import PNG_HEADER
+
+
+def prepare(server: Any, local_url: str) -> None:
+    """Let an MCP server of Gradio's call itself at this address, and show pictures."""
+    server._local_url = local_url
+    show_pictures(server)
 
 
 def show_pictures(server: Any) -> None:
