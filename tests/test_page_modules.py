@@ -18,6 +18,7 @@ from hfvae import VAE
 from hfvae.demo import page
 
 IMPORTS = re.compile(r"^import .*?from \"(.+?)\";$", re.MULTILINE)
+MODULES = [page.FOLDER / path for path in page.modules()]
 
 
 def node(*command: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +49,7 @@ def imported(path: Path) -> set[Path]:
 
 
 def test_tabs_import_the_page_and_never_each_other() -> None:
-    modules = {path: imported(path) for name, path in page.files().items() if name.endswith(".js")}
+    modules = {path: imported(path) for path in MODULES}
     for path, others in modules.items():
         assert others <= modules.keys(), path.name
         folders = {other.parent.name for other in others} - {path.parent.name}
@@ -64,15 +65,16 @@ def test_no_module_imports_itself_by_a_detour() -> None:
         for other in imported(path):
             visit(other, (*trail, path))
 
-    for path in page.files().values():
+    for path in MODULES:
         visit(path, ())
 
 
 def test_modules_are_served_for_good_under_their_version_alone() -> None:
     client = TestClient(Starlette(routes=[page.route()]))
-    for name, path in page.files().items():
-        answer = client.get(f"modules/{page.version()}/{name}")
-        assert answer.content == path.read_bytes()
+    assert {"draw/draw.js", "page/strings/en.json"} <= page.files().keys()
+    for path in page.files():
+        answer = client.get(f"modules/{page.version()}/{path}")
+        assert answer.content == (page.FOLDER / path).read_bytes()
         assert answer.headers["content-type"].startswith(("text/javascript", "application/json"))
         assert "immutable" in answer.headers["cache-control"]
     for address in ("0123456789abcdef/draw/draw.js", f"{page.version()}/draw/draw.py", f"{page.version()}/../page.py"):

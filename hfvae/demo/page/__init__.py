@@ -13,42 +13,41 @@ import json
 import shutil
 import tempfile
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 FOLDER = Path(__file__).parent.parent
 TYPES = {".js": "text/javascript", ".json": "application/json"}
 """Kinds of files that browsers ask for, and their media types."""
-
 NAMES = ("tab.draw", "tab.sliders", "tab.map", "tab.compare", "card")
 """Keys of the texts that Gradio shows: names of tabs and of the model card."""
 
 
 @cache
-def files() -> dict[str, Path]:
-    """Every file that browsers ask for, by its path under `FOLDER`."""
+def files() -> dict[str, bytes]:
+    """Every file that browsers ask for, by its path under `FOLDER`, as it was when it was first asked for."""
     paths = sorted(path for path in FOLDER.rglob("*") if path.suffix in TYPES)
-    return {path.relative_to(FOLDER).as_posix(): path for path in paths}
+    return {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
 
 
 @cache
 def version() -> str:
     """A digest of `files`."""
     digest = hashlib.sha256()
-    for name, path in files().items():
-        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path, content in files().items():
+        digest.update(path.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
 def modules() -> list[str]:
     """The modules of all tabs, by their paths under `FOLDER`."""
-    return [name for name in files() if name.endswith(".js")]
+    return [path for path in files() if path.endswith(".js")]
 
 
 @cache
@@ -83,9 +82,9 @@ def copied() -> str:
     """
     folder = Path(tempfile.mkdtemp(prefix="hfvae-")).resolve()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, path in files().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
+    for path, content in files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
     gr.set_static_paths(folder)
     return f"gradio_api/file={folder.as_posix()}"
 
@@ -94,11 +93,11 @@ def route() -> Route:
     """Serves the files to browsers, which may keep them as long as they like."""
 
     async def serve(request: Request) -> Response:
-        path = files().get(request.path_params["path"])
-        if path is None or request.path_params["version"] != version():
+        path = request.path_params["path"]
+        if path not in files() or request.path_params["version"] != version():
             raise HTTPException(404)
         headers = {"Cache-Control": "max-age=31536000, immutable"}
-        return FileResponse(path, headers=headers, media_type=TYPES[path.suffix])
+        return Response(files()[path], headers=headers, media_type=TYPES[PurePosixPath(path).suffix])
 
     return Route("/modules/{version}/{path:path}", serve)
 
