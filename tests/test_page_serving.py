@@ -100,6 +100,7 @@ def test_starting_asks_no_other_machine(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import socket\n"
         "ask = socket.getaddrinfo\n"
+        f"open({str(tmp_path / 'hosts')!r}, 'a').write('localhost\\n')\n"
         "def noted(host, *rest, **more):\n"
         f"    open({str(tmp_path / 'hosts')!r}, 'a').write(f'{{host}}\\n')\n"
         "    return ask(host, *rest, **more)\n"
