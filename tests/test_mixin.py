@@ -275,7 +275,7 @@ def test_arguments_that_config_json_cannot_hold_are_named(tmp_path: Path) -> Non
 
 
 def test_coders_are_refused_by_name() -> None:
-    with pytest.raises(TypeError, match=r"class Coded: coders= is not supported.* plain JSON values"):
+    with pytest.raises(TypeError, match=r"class Coded: coders= is not supported.* accept JSON values"):
 
         class Coded(DenseVAE, coders={Path: (str, Path)}):
             pass

@@ -1,6 +1,6 @@
-"""The model card: README.md from a model's facts, how it was trained and what was measured.
+"""The model card, README.md: facts about the model, its training and its metrics.
 
-A card belongs to its editor. Ours are the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in
+The editor of a card keeps what they write. We update the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in
 the front matter, the keys we set; everything else stays as it is found. A marked part that was deleted stays deleted.
 """
 
@@ -25,13 +25,13 @@ CAPTIONS = {
     "latents": "The codes of the test images by class",
     "traversals": "The most active latents, each moved by three standard deviations of the prior around its mean",
 }
-"""Captions of the figures, by file name."""
+"""Captions of the figures by file name."""
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 _TAGS = ["vae", "generative-model", "model_hub_mixin", "pytorch_model_hub_mixin"]
 
 
 class CardDetails(NamedTuple):
-    """What a card says beside the model: a class's keywords, or a push's `model_card_kwargs`."""
+    """Card entries from a class's keywords or from `model_card_kwargs`."""
 
     license: str = "mit"
     license_name: str | None = None
@@ -46,50 +46,50 @@ class CardDetails(NamedTuple):
 
 
 class CardTemplate(NamedTuple):
-    """A class's own card, instead of ours."""
+    """A class's own card template."""
 
     text: str
-    """Jinja; it is given what `huggingface_hub.ModelCard.from_template` gives, and the keywords of `render`."""
+    """Jinja, with the variables of `huggingface_hub.ModelCard.from_template` and the keywords of `render`."""
     values: Mapping[str, Any] = MappingProxyType({})
-    """More values for it."""
+    """More variables."""
 
 
 class ModelFacts(NamedTuple):
-    """What a card says of the model itself."""
+    """Facts about a model for its card."""
 
     model_class: str
     arguments: dict[str, Any]
-    """Of its constructor, plain JSON values."""
+    """Constructor arguments as JSON values."""
     latent_dim: int
     image_shape: tuple[int, int, int]
     likelihood_type: str
     prior: str
-    """As a sentence names it, such as "N(0, I)"."""
+    """Display name, such as "N(0, I)"."""
     posterior_type: str
     dataset: Dataset
     limits: str
-    """Sentences on what its figures and images are."""
+    """Caveats about its figures and images."""
     parameters: int
-    """Number of its weights, as the hub counts them in a weights file."""
+    """Number of weights, as the hub counts them."""
     papers: tuple[Paper, ...] = ()
-    """Where its parts were published."""
+    """Papers to cite."""
     details: CardDetails = CardDetails()
     """What the card says beside the model."""
     template: CardTemplate | None = None
-    """What a new card is made of; None is our own."""
+    """Template for a new card; None is ours."""
 
 
 def write_card(folder: Path, facts: ModelFacts, place: str | None = None, output: Path | None = None) -> None:
-    """Write the model card from the folder's other files, or update our parts of an existing one.
+    """Write the model card from the other files of the folder, or update our parts of an existing card.
 
     Args:
         folder: a model folder.
-        facts: what to say of the model itself.
-        place: what the card tells people to load; None takes a bundled model's name, else ``user/name``.
-        output: the file to write; None is the folder's own card.
+        facts: facts about the model.
+        place: name to load on the card; None uses a bundled model's name, else ``user/name``.
+        output: file to write; None is the folder's card.
 
     Raises:
-        CardError: the existing card cannot be read; it stays as it is.
+        CardError: the existing card cannot be read; it is not changed.
     """
     path = folder / CARD
     images = {name: folder / FIGURES / f"{name}.png" for name in CAPTIONS}
@@ -120,12 +120,12 @@ def render(
     figures: Sequence[str] = (),
     current: str | None = None,
 ) -> ModelCard:
-    """The card, or `current` with our parts brought up to date.
+    """Render a new card, or update our parts of `current`.
 
     Args:
         name: the card's title.
-        place: what to give to ``hfvae.load``.
-        facts: what to say of the model itself.
+        place: argument for ``hfvae.load`` on the card.
+        facts: facts about the model.
         checksums: SHA-256 of the tensor files, hexadecimal.
         evaluation: contents of metrics.json.
         training: contents of training.json.
@@ -135,11 +135,11 @@ def render(
     Raises:
         ValueError: `current` or the class's template has front matter that is not YAML.
     """
-    from jinja2 import Environment, StrictUndefined  # a fiftieth of the import's time, for those who write cards
+    from jinja2 import Environment, StrictUndefined  # imported here because only writing cards needs it
 
     environment = Environment(undefined=StrictUndefined, autoescape=False)
     environment.filters["figure"] = _figure
-    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the table's cell
+    environment.filters["cell"] = lambda text: text.replace("|", r"\|")  # a bar would end the cell
     environment.filters["article"] = lambda noun: f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
     values = {
         "name": name,
@@ -172,7 +172,7 @@ def render(
 
 
 def _fill_in(template: CardTemplate, data: ModelCardData, values: Mapping[str, Any], details: CardDetails) -> str:
-    """A class's own card, as the stock mixin makes it."""
+    """Render a class's own template as the stock mixin does."""
     urls = {"repo_url": details.repo_url, "docs_url": details.docs_url, "paper_url": details.paper_url}
     return str(ModelCard.from_template(data, template_str=template.text, **{**values, **urls, **template.values}))
 
@@ -218,20 +218,20 @@ def _section(name: str) -> re.Pattern[str]:
 
 
 def _sections(body: str) -> dict[str, str]:
-    """Our marked parts, markers included."""
+    """Our marked parts, with their markers."""
     names = re.findall(r"<!-- hfvae:(\w+) -->", body)
     return {name: found.group() for name in names if (found := _section(name).search(body))}
 
 
 def _figure(value: Any) -> str:
-    """Counts as they are, other numbers with four decimals below 1 and two from there on."""
+    """Format integers unchanged, other numbers with four decimals below 1, else with two."""
     if isinstance(value, int):
         return str(value)
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def validate_card(text: str) -> ModelCard:
-    """The card, if a hub would accept it.
+    """Parse a card and check that a hub would accept it.
 
     Raises:
         ValueError: no front matter, no licence, or front matter that is not YAML.
@@ -247,5 +247,5 @@ def validate_card(text: str) -> ModelCard:
 def _parsed(text: str) -> ModelCard:
     try:
         return ModelCard(text)
-    except Exception as error:  # PyYAML's and the card parser's own families
+    except Exception as error:  # errors of PyYAML and of the card parser
         raise ValueError(f"the card's front matter cannot be read: {error}") from error

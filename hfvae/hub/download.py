@@ -1,6 +1,6 @@
-"""Where a model comes from: a folder, a bundled model's name, or a repository on a hub, fetched and checked.
+"""Read a model from a folder, the bundled models or a hub repository, and check its files.
 
-Whatever goes wrong ends in a `HubError` that names the model, what happened and what to try.
+Every failure is a `HubError` that names the model, what happened and what to do.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from .transfer import NoAnswer, Transfer, httpx, watching
 
 MAX_CODES = 100_000
 MAX_LATENTS_BYTES = 1 << 28
-"""Of a file of latent codes that is downloaded; 100,000 codes of 1,000 latents have 200 MB."""
+"""Largest file of latent codes to download; 100,000 codes of 1,000 latents have 200 MB."""
 MAX_TEXT_BYTES = 1 << 20
-"""Of a config, card or figure that is downloaded."""
+"""Largest config, card or figure to download."""
 CLIENT: dict[str, Any] = {"library_name": "hfvae", "library_version": __version__}
-"""Who we are in the user agent of all requests to a hub."""
+"""For the user agent of all requests to a hub."""
 _PAUSES = (0.5, 1.5, 4.0)  # seconds between the attempts of a download
 _RETRY_UNTIL = 10.0  # seconds after which a failed download is not tried again
 
 
 class ModelSource:
-    """A folder, a bundled model, or a repository on the hub.
+    """A model folder, a bundled model or a hub repository.
 
     Args:
-        name_or_path: a folder, a bundled model's name, or ``user/name``; in this order of precedence.
-        revision, token, cache_dir, force_download, local_files_only: as for ``huggingface_hub.hf_hub_download``.
+        name_or_path: a folder, a bundled model's name, or ``user/name``; tried in this order.
+        revision, token, cache_dir, force_download, local_files_only: as in ``huggingface_hub.hf_hub_download``.
 
     Raises:
-        NotFoundError: a path where there is no folder, or no possible repo id.
+        NotFoundError: neither a folder nor a valid repo id.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class ModelSource:
         return self._config
 
     def training_record(self) -> TrainingData | None:
-        """The data set and treatment of pixels that the model was trained on; None if the config does not say."""
+        """Data set and pixel preprocessing of the training; None if the config does not say."""
         return parse_record(self.config().data, str(self))
 
     def weights(self, most_bytes: int | None = None) -> dict[str, Tensor]:
-        """The weights, their checksum compared with the config's; no more than `most_bytes` are downloaded."""
+        """The weights, checked against the checksum in the config; at most `most_bytes` are downloaded."""
         return self._tensors(WEIGHTS, most_bytes)
 
     def latents(self) -> Latents:
-        """The test set's latent codes, if they were written for these weights."""
+        """The latent codes of the test set, if they belong to these weights."""
         if not self.has_latents():
             raise NotFoundError(f"{self} has no latent codes for these weights: {command('evaluate')} writes them")
         tensors = self._tensors(LATENTS, MAX_LATENTS_BYTES)
@@ -124,11 +124,11 @@ class ModelSource:
         )
 
     def has_latents(self) -> bool:
-        """Whether latent codes were written for these weights; saving others over them makes codes void."""
+        """Whether there are latent codes for these weights; saving other weights invalidates them."""
         return LATENTS in self.checksums()
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of the tensor files, as the config has them."""
+        """SHA-256 of the tensor files, from the config."""
         return self.config().checksums
 
     def path(self, filename: str, most_bytes: int | None = MAX_TEXT_BYTES) -> Path:
@@ -229,7 +229,7 @@ class ModelSource:
 
 
 def _answer(error: BaseException | None) -> Any:
-    """The hub's response at the bottom of an exception, which the client may wrap in others; None if there was none."""
+    """The hub's response in a chain of exceptions; None if there was none."""
     while error is not None:
         if isinstance(error, HfHubHTTPError):
             return error.response
@@ -238,9 +238,9 @@ def _answer(error: BaseException | None) -> Any:
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether a file of huggingface_hub's cache is what the hub announced.
+    """Whether a file in huggingface_hub's cache matches its checksum.
 
-    The cache keeps contents in files named by their checksum, Git's or SHA-256, if the hub's ETag is one.
+    Cached files are named after the ETag, which on the hub is a Git hash or a SHA-256.
     """
     name = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", name):
@@ -249,10 +249,10 @@ def _is_intact(path: Path) -> bool:
 
 
 def parse_record(data: Mapping[str, Any] | None, where: str) -> TrainingData | None:
-    """The record of data set and pixels that a config or checkpoint holds; `where` names the model in errors.
+    """Parse the record of data set and preprocessing in a config or checkpoint; `where` is the model's name in errors.
 
     Raises:
-        ConfigError: it is no such record.
+        ConfigError: not such a record.
     """
     try:
         return None if data is None else TrainingData.from_json(data)

@@ -1,15 +1,15 @@
-"""The files of a model folder: their names, and how they are written and read. Knows no model class.
+"""The files of a model folder: names, reading and writing. Knows no model class.
 
 A model is a folder, on disk or on a hub, with
 
-    config.json            class name, format version, constructor arguments, the data set and pixel treatment of the
-                           training, SHA-256 of the tensor files
+    config.json            class name, format version, constructor arguments, the data set and pixel preprocessing of
+                           the training, SHA-256 of the tensor files
     model.safetensors      the weights
-    latents.safetensors    codes, labels, ELBOs and places of the test set, for the latent map (optional)
-    metrics.json           what train/evaluate.py measured, each figure with its protocol (optional)
-    training.json          the command, recipe, time and choice of weights of train/fit.py (optional)
+    latents.safetensors    codes, labels, ELBOs and t-SNE of the test set, for the latent map (optional)
+    metrics.json           measured by train/evaluate.py, each figure with its protocol (optional)
+    training.json          command, recipe, duration and choice of weights of train/fit.py (optional)
     figures/               images for the card (optional)
-    onnx/                  encoder, decoder and prior as ONNX, and the checksum of the weights they are of (optional)
+    onnx/                  encoder, decoder and prior as ONNX, and the checksum of their weights (optional)
     README.md              the model card
 
 Only JSON and safetensors are read: nothing is unpickled.
@@ -44,50 +44,50 @@ EXPORT_RECORD = "export.json"
 EXPORTS = tuple(f"{ONNX}/{name}" for name in ("encoder.onnx", "decoder.onnx", "prior.onnx", EXPORT_RECORD))
 """Files that `hfvae export` writes; the record beside them holds the SHA-256 of their weights."""
 MEASURED = (LATENTS, METRICS, TRAINING)
-"""Files that hold only for the weights beside them, as figures do."""
+"""Files that, like figures, are valid only for the weights in the same folder."""
 FILES = (CONFIG, WEIGHTS, *MEASURED, CARD)
-"""All files of a model, but for the figures and the exports."""
+"""All files of a model except figures and exports."""
 FORMAT_VERSION = 1
 MAX_CONFIG_BYTES = 1 << 16
 BUNDLED = Path(__file__).parent.parent / "pretrained"
-"""The models that come with the package, one hub folder each."""
+"""The bundled models, one hub folder each."""
 REPO_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class Latents(NamedTuple):
-    """The test set as a model encodes it."""
+    """The test set, encoded by a model."""
 
     mean: Tensor
-    """Codes (N, latent_dim) float32: posterior means, or what the posterior takes for them."""
+    """Codes (N, latent_dim) float32: posterior means, or the posterior's substitute."""
     labels: Tensor
     """Index of each image's class, (N,) int64."""
     elbo: Tensor | None = None
-    """(N,) float32, nats: how well the model explains each image; None in folders that lack it."""
+    """ELBO of each image, (N,) float32, in nats; None in folders without it."""
     places: Tensor | None = None
-    """(N, 2) float32 in [-1, 1]: where a neighbour embedding (t-SNE) puts each code, for the map; None in folders that
-    lack it and for two latents."""
+    """t-SNE embedding of the codes, (N, 2) float32 in [-1, 1], for the map; None in folders without it and for two
+    latents."""
 
 
 class Config(NamedTuple):
-    """The contents of config.json, its own entries checked and the constructor arguments as yet unchecked."""
+    """The contents of config.json: reserved keys are validated, constructor arguments are not yet."""
 
     model_class: str
     arguments: dict[str, Any]
     """Of the model's constructor."""
     data: dict[str, Any] | None
-    """The data set and pixel treatment of the training; None in folders that lack it."""
+    """Data set and pixel preprocessing of the training; None in folders without it."""
     checksums: dict[str, str]
     """SHA-256 of the tensor files, by file name."""
 
 
 def write_model(folder: Path, config: Config, weights: Mapping[str, Tensor]) -> None:
-    """Write weights and config.json into `folder`, each file atomically; checksums are those of the new weights."""
+    """Write weights and config.json, with the new checksums, into `folder`, each file atomically."""
     _write_tensors(folder / WEIGHTS, weights)
     write_config(folder, config._replace(checksums={WEIGHTS: sha256(folder / WEIGHTS)}))
 
 
 def write_latents(folder: Path, latents: Latents) -> None:
-    """Add the test set, encoded, to a model folder: codes and places in float16. Its config gets their checksum."""
+    """Add the encoded test set to a model folder, codes and embedding in float16, and its checksum to the config."""
     tensors = {"mean": latents.mean.half(), "labels": latents.labels.to(torch.uint8)}
     if latents.elbo is not None:
         tensors["elbo"] = latents.elbo.float()
@@ -114,7 +114,7 @@ def read_config(path: Path, where: str) -> Config:
         where: the model's name, for error messages.
 
     Raises:
-        ConfigError: not a config of this project, or one of a newer format version.
+        ConfigError: not an hfvae config, or of a newer format version.
     """
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ConfigError(f"{where}: {CONFIG} is {path.stat().st_size} bytes, more than any config of ours")
@@ -140,12 +140,12 @@ def read_config(path: Path, where: str) -> Config:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without the byte-order mark that some editors put first."""
+    """Read a UTF-8 file, ignoring a byte-order mark."""
     return path.read_text(encoding="utf-8-sig")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """One of the folder's other JSON files; None where there is none."""
+    """Read another JSON file of the folder; None if there is none."""
     return json.loads(read_text(path)) if path.is_file() else None
 
 
@@ -156,7 +156,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then atomically replace `path` with it."""
+    """Call `write` on a temporary file beside `path`, then atomically replace `path` with it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
@@ -178,7 +178,7 @@ def sha256(path: Path) -> str:
 
 
 def find_folder(name_or_path: str | Path) -> Path | None:
-    """The folder of that path, or the bundled model's of that name; None if there is neither."""
+    """Find a folder by its path, or a bundled model by its name; None if there is neither."""
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path
@@ -187,7 +187,7 @@ def find_folder(name_or_path: str | Path) -> Path | None:
 
 
 def display_name(name_or_path: str | Path) -> str:
-    """The public name of a model: a folder's without its path, a repository's or a bundled model's own."""
+    """Public name of a model: a folder's name without its path, or the repository or bundled name."""
     folder = find_folder(name_or_path)
     if folder is None and REPO_ID.fullmatch(str(name_or_path)):
         return str(name_or_path)
@@ -196,7 +196,7 @@ def display_name(name_or_path: str | Path) -> str:
 
 
 def bundled_names() -> list[str]:
-    """The names of the models that come with the package."""
+    """The names of the bundled models."""
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
 
 

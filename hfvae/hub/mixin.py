@@ -1,7 +1,6 @@
-"""The hub's side of a model: save, load, push. Knows no model class; `VAE` derives from `HubMixin`.
+"""Save, load and push a model. Knows no model class; `VAE` derives from `HubMixin`.
 
-huggingface_hub's own `from_pretrained` ignores HTTP errors, loads weights loosely and reads pickles; this one does none
-of these.
+Unlike huggingface_hub's own `from_pretrained`, this one reports HTTP errors, loads strictly and reads no pickles.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from .publish import full_repo_id, push
 
 
 class HubMixin(PyTorchModelHubMixin):
-    """What makes a torch module a model on a hub.
+    """A torch module that can be saved to, loaded from and pushed to a hub.
 
-    The class that derives from it directly is the root of the known model classes.
+    The class that derives from it directly is the root of all known model classes.
 
     Attributes:
-        training_record: the data set and treatment of pixels that the model was trained on; None if unknown.
-        card_template: what a class's keyword ``model_card_template=`` makes its models' cards of; None is our own.
-        unsaved_arguments: names of the constructor's arguments that config.json cannot hold; such a model is not saved.
+        training_record: data set and pixel preprocessing of the training; None if unknown.
+        card_template: template from the class keyword ``model_card_template=``; None is ours.
+        unsaved_arguments: constructor arguments that config.json cannot store; such a model cannot be saved.
     """
 
     training_record: TrainingData | None
@@ -48,15 +47,15 @@ class HubMixin(PyTorchModelHubMixin):
         tags: Sequence[str] = (),
         **card_keywords: Any,
     ) -> None:
-        """Take a class's keywords, those of the stock mixin.
+        """Accept the class keywords of the stock mixin.
 
         Raises:
-            TypeError: `coders`, or a class that could not be loaded again.
+            TypeError: `coders`, or a class that could not be loaded.
         """
         if coders:
             raise TypeError(
-                f"class {cls.__name__}: coders= is not supported, because config.json is the constructor call: "
-                "take plain JSON values in __init__ and convert them there"
+                f"class {cls.__name__}: coders= is not supported, because config.json stores the constructor call: "
+                "accept JSON values in __init__ and convert them there"
             )
         super().__init_subclass__(tags=[*tags], **card_keywords)
         if HubMixin not in cls.__bases__:
@@ -65,24 +64,24 @@ class HubMixin(PyTorchModelHubMixin):
             cls.card_template = CardTemplate(model_card_template)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Record the constructor's arguments, as the stock mixin does, and which of them it left out."""
+        """Record the constructor arguments, as the stock mixin does, and those that it left out."""
         model = super().__new__(cls, *args, **kwargs)
         model.unsaved_arguments = unsaved_arguments(cls, args, kwargs, model.config)
         return model
 
     def facts(self) -> ModelFacts:
-        """What a model card says of the model itself."""
+        """Facts about the model for its card."""
         raise NotImplementedError
 
     @property
     def config(self) -> dict[str, Any]:
-        """The constructor call as plain JSON values: ``type(vae)(**vae.config)`` builds the same architecture."""
+        """Constructor arguments as JSON values: ``type(vae)(**vae.config)`` builds the same architecture."""
         given: dict[str, Any] = self._hub_mixin_config or {}  # type: ignore[assignment]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @property
     def card_details(self) -> CardDetails:
-        """What the keywords of the class (``license=``, ``tags=``, ``repo_url=``, ...) put on its models' cards."""
+        """Card entries from the class keywords (``license=``, ``tags=``, ``repo_url=``, ...)."""
         info = self._hub_mixin_info
         said = info.model_card_data.to_dict()
         kept: dict[str, Any] = {name: said[name] for name in CardDetails._fields if said.get(name) is not None}
@@ -90,12 +89,12 @@ class HubMixin(PyTorchModelHubMixin):
         return CardDetails(**{**kept, **urls, "tags": tuple(said.get("tags") or ())})
 
     def generate_model_card(self, *, name: str | None = None, **model_card_kwargs: Any) -> ModelCard:
-        """The card of the model as it is, unmeasured; `save_pretrained` writes it where there is none yet.
+        """A card without metrics; `save_pretrained` writes it if there is no card yet.
 
         Args:
-            name: the card's title; None is the name of the class.
-            model_card_kwargs: what the card says beside the model, by the names of `hfvae.hub.CardDetails`; a class
-                with a template of its own may take more.
+            name: title of the card; None is the class name.
+            model_card_kwargs: card entries by the names of `hfvae.hub.CardDetails`; a class with its own template may
+                accept more.
         """
         return render(name or type(self).__name__, "user/name", described(self, model_card_kwargs), checksums={})
 

@@ -1,6 +1,6 @@
-"""From a folder to a hub: checked first, then sent in one commit. Knows no model class.
+"""Push a folder to a hub: check everything, then send one commit. Knows no model class.
 
-Nothing is created on the hub until all local checks have passed.
+Nothing is created on the hub before all checks have passed.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ _FIGURE = re.compile(rf"{FIGURES}/[^/]+\.png")
 
 
 def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, evaluated: bool = True) -> dict[str, Path]:
-    """Check a model folder and list what a push would send; the folder itself stays as it is.
+    """Check a model folder and list what a push would send; the folder is not changed.
 
     Args:
         folder: a folder written by `save_pretrained` and `train/evaluate.py`.
-        repo_id: what the card will tell people to load.
-        facts: what the card says of the model itself.
-        scratch: an existing folder for the card that is addressed to `repo_id`.
-        evaluated: insist on metrics, measured on these very weights.
+        repo_id: repository to name on the card.
+        facts: facts about the model for the card.
+        scratch: an existing folder for that card.
+        evaluated: require metrics of these weights.
 
     Returns:
         Path in the repository -> file.
 
     Raises:
-        HubError: the folder is not fit to be published; says what to do.
+        HubError: the folder cannot be published; the message says what to do.
     """
     source = ModelSource(folder)
     source.config()
@@ -86,10 +86,10 @@ def prepare(folder: Path, repo_id: str, facts: ModelFacts, scratch: Path, *, eva
 
 
 def full_repo_id(repo_id: str, token: str | bool | None = None) -> str:
-    """The repo id with its namespace: a bare name is one of the logged-in user's.
+    """Add the logged-in user's namespace to a bare name.
 
     Raises:
-        PushError: no possible name, or nobody is logged in.
+        PushError: not a valid name, or nobody is logged in.
     """
     try:
         validate_repo_id(repo_id)
@@ -109,21 +109,21 @@ def check_push(
     tag: str | None = None,
     token: str | bool | None = None,
 ) -> bool:
-    """Check on the hub, without changing anything there, whether a push may go through.
+    """Check whether a push may go through, without changing anything on the hub.
 
     Args:
         repo_id: ``user/name``.
         repo_type: ``"model"`` or ``"space"`` (a Gradio one).
-        private: True or False must match an existing repository; None takes it as it is, and makes new ones public.
-        tag: a tag that the repository must not have.
-        token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+        private: True or False must match an existing repository; None accepts either and makes new ones public.
+        tag: a tag that must not exist yet.
+        token: None uses ``$HF_TOKEN`` or the token of ``hf auth login``.
 
     Returns:
         Whether the repository exists.
 
     Raises:
-        PushError: an existing repository of another visibility or with this tag, a new one in a namespace that is not
-            the user's, or no token.
+        PushError: the repository has another visibility or this tag, would be created in somebody else's namespace, or
+            there is no token.
     """
     api = HfApi(token=token, **CLIENT)
     found = _call_api(repo_id, "nothing was sent", lambda: _existing(api, repo_id, repo_type))
@@ -163,28 +163,27 @@ def push(
     delete_patterns: str | list[str] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> CommitInfo:
-    """Send files to a repository in one commit; make the repository, the branch and the tag if they are missing.
+    """Send files to a repository in one commit; create the repository, branch and tag if they are missing.
 
-    What was measured on, or exported from, other weights than those of `files` is deleted from a model's repository in
-    the same commit.
+    The same commit deletes metrics, figures and exports of earlier weights that are not among `files`.
 
     Args:
         files: path in the repository -> local file; all must exist.
-        repo_id: ``user/name``, or a bare name for one of the logged-in user's.
-        message: the commit's.
-        repo_type, private: as for `check_push`.
-        revision: the branch to commit to; None is main.
+        repo_id: ``user/name``, or a bare name in the logged-in user's namespace.
+        message: commit message.
+        repo_type, private: as in `check_push`.
+        revision: branch to commit to; None is main.
         tag: a tag to put on the commit.
-        token: None takes the one of ``hf auth login`` or ``$HF_TOKEN``.
+        token: None uses ``$HF_TOKEN`` or the token of ``hf auth login``.
         create_pr: open a pull request instead of committing.
-        delete_patterns: delete files of the repository that match, but for those sent.
+        delete_patterns: delete matching files of the repository, except those sent.
         variables: environment variables of a Space.
 
     Returns:
-        The commit, or the present one if nothing had to change; `pr_url` is the pull request's address.
+        The commit, or the current one if nothing changed; `pr_url` is the address of the pull request.
 
     Raises:
-        PushError: bad names, no token, no right to write, an answer that never came.
+        PushError: bad names, no token, no write access, no answer.
     """
     repo_id, api = full_repo_id(repo_id, token), HfApi(token=token, **CLIENT)
     exists = check_push(repo_id, repo_type=repo_type, private=private, tag=tag, token=token)
@@ -211,7 +210,7 @@ def push(
 
 
 def _create(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> str:
-    """Make a repository; returns the state that a failure from then on leaves."""
+    """Create a repository; return what to say if a later step fails."""
     sdk = "gradio" if repo_type == "space" else None
     create = partial(api.create_repo, repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
     _call_api(repo_id, "nothing was sent", create)
@@ -219,20 +218,20 @@ def _create(api: HfApi, repo_id: str, repo_type: str, private: bool | None) -> s
 
 
 def _removable(held: Sequence[str], repo_type: str, patterns: str | list[str] | None) -> set[str]:
-    """Which of a repository's files go with the old weights, or match `patterns`."""
+    """Files of a repository that belong to the old weights or match `patterns`."""
     bound = [name for name in held if name in (*MEASURED, *EXPORTS) or _FIGURE.fullmatch(name)]
     asked = filter_repo_objects(held, allow_patterns=patterns) if patterns else []
     return {*(bound if repo_type == "model" else []), *asked}
 
 
 def _operations(files: Mapping[str, Path], stale: Sequence[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """Fresh operations for a commit: used ones remember what the repository held before."""
+    """New operations for a commit: used ones remember the state of the repository."""
     added = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()]
     return [*added, *(CommitOperationDelete(path_in_repo=name) for name in stale)]
 
 
 def _existing(api: HfApi, repo_id: str, repo_type: str) -> ModelInfo | SpaceInfo | None:
-    """What the hub says of a repository; None if there is none that this token may see."""
+    """Information about a repository; None if this token sees none."""
     try:
         return api.repo_info(repo_id, repo_type=repo_type)  # type: ignore[return-value]
     except RepositoryNotFoundError:
@@ -240,7 +239,7 @@ def _existing(api: HfApi, repo_id: str, repo_type: str) -> ModelInfo | SpaceInfo
 
 
 def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
-    """The answer, or why there is none, with the state that leaves the repository in. Tokens are never shown."""
+    """Call the API; a failure becomes a PushError that says what was already sent. Tokens are never shown."""
     try:
         return call()
     except LocalTokenNotFoundError as error:
@@ -261,7 +260,7 @@ def _call_api(repo_id: str, state: str, call: Callable[[], Answer]) -> Answer:
 
 
 def _retry(commit: Callable[[], Answer]) -> Answer:
-    """Try a commit up to three times. Should an answer have been lost, the next try finds nothing to change."""
+    """Try a commit up to three times; if only the answer was lost, the next try changes nothing."""
     for pause in _PAUSES:
         try:
             return commit()
@@ -275,7 +274,7 @@ def _retry(commit: Callable[[], Answer]) -> Answer:
 
 
 def _require_measured(path: Path, command: str) -> None:
-    """Refuse a record that is missing, or is of other weights than those beside it; `command` makes it anew."""
+    """Require a record that was made by `command` for the weights beside it."""
     folder = path.parent if path.name == METRICS else path.parent.parent
     if not path.is_file():
         raise PushError(f"{folder} has no {path.relative_to(folder)}, without which nobody can trust it: run {command}")
