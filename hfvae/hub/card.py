@@ -1,7 +1,7 @@
 """The model card, README.md: facts about the model, its training and its metrics.
 
-The editor of a card keeps what they write. We update the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and, in
-the front matter, the keys we set; everything else stays as it is found. A marked part that was deleted stays deleted.
+We update the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and the keys that we set in the front matter;
+everything else that an editor writes stays. A marked part that was deleted stays deleted.
 """
 
 from __future__ import annotations
