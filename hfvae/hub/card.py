@@ -1,6 +1,6 @@
 """The model card, README.md: facts about the model, its training and its metrics.
 
-We update the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and the keys that we set in the front matter;
+We update the parts between ``<!-- hfvae:NAME -->`` and ``<!-- /hfvae:NAME -->`` and our keys in the front matter;
 everything else that an editor writes stays. A marked part that was deleted stays deleted.
 """
 
