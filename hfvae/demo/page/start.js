@@ -25,7 +25,7 @@ async function start({ models, languages, routed }, server, root) {
   startPoint(models, server, routed ? root : null);
   followHistory(restore);
   listenToKeys();
-  Object.assign(window, { hfvae: { state, setZ, link } }); // for tests and consoles; modules import what they need
+  Object.assign(window, { hfvae: { state, setZ, link, openTab } }); // for tests and consoles; modules import what they need
 }
 
 /**
