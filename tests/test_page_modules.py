@@ -81,6 +81,19 @@ def test_modules_are_served_for_good_under_their_version_alone() -> None:
         assert client.get(f"modules/{address}").status_code == 404
 
 
+def test_a_copy_is_made_once_and_never_in_a_strangers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    address = page.copied.__wrapped__()
+    folder = Path(address.removeprefix("gradio_api/file="))
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == page.files().keys()
+    (folder / "draw" / "draw.js").write_text("damaged")
+    assert page.copied.__wrapped__() == address
+    assert (folder / "draw" / "draw.js").read_bytes() == page.files()["draw/draw.js"]
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert page.copied.__wrapped__() != address
+
+
 NESTED = """
 import sys
 import gradio as gr

@@ -7,10 +7,9 @@ as `gr.Blocks` around it, serves a copy of them as Gradio's static files.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
-import shutil
+import os
 import tempfile
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -76,17 +75,28 @@ def style() -> str:
 
 @cache
 def copied() -> str:
-    """The address of the files under Gradio's own routes, relative to the app's; they are copied for this process.
+    """The address of a copy of the files under Gradio's own routes, relative to the app's.
 
-    A copy of their own folder, since Gradio tells the folder's path to visitors and serves all that is in it.
+    The copy has a folder of its own, since Gradio tells visitors the folder's path and serves all that is in it. It is
+    there for the next start, too, and for other processes of the same user.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hfvae-")).resolve()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _private_folder(Path(tempfile.gettempdir()).resolve())
     for path, content in files().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+        copy = folder / path
+        if not copy.is_file() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
     gr.set_static_paths(folder)
     return f"gradio_api/file={folder.as_posix()}"
+
+
+def _private_folder(parent: Path) -> Path:
+    """A folder for this version's files that no other user can write to."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = parent / f"hfvae-{user}-{version()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    own = user == "user" or (folder.lstat().st_uid == user and not folder.is_symlink())
+    return folder if own else Path(tempfile.mkdtemp(prefix="hfvae-", dir=parent))
 
 
 def route() -> Route:

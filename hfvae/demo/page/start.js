@@ -1,6 +1,6 @@
 // How a widget starts. Its module's default export is `widget(function)`, which hfvae/demo/widget.py calls.
 import { listenToKeys } from "./keys.js";
-import { followHistory } from "./link.js";
+import { followHistory, link } from "./link.js";
 import { keep, restore, setZ, startPoint } from "./point.js";
 import { state } from "./state.js";
 import { openTab } from "./tabs.js";
@@ -25,7 +25,7 @@ async function start({ models, languages, routed }, server, root) {
   startPoint(models, server, routed ? root : null);
   followHistory(restore);
   listenToKeys();
-  Object.assign(window, { hfvae: { state, setZ } }); // for tests and consoles; modules import what they need
+  Object.assign(window, { hfvae: { state, setZ, link, openTab } }); // for tests and consoles; modules import what they need
 }
 
 /**
