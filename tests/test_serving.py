@@ -238,7 +238,7 @@ def test_mounted_it_is_whole() -> None:
         assert client.get("/vae/healthz").json()["models"] == [MODEL]
         config = client.get("/vae/config").json()
         assert config["root"] == "http://testserver/vae"
-        assert config["i18n_translations"]["de"]["tab.draw"]
+        assert config["i18n_translations"]["de"]["Draw"] == "Zeichnen"
         assert client.get("/vae/").status_code == 200
         [model] = demo.registry.describe()
         assert client.get(f"/vae/{model['decoder']['address']}").status_code == 200
@@ -285,7 +285,7 @@ def test_launched_with_a_theme_and_routes(launched: Any) -> None:
     client = launched(build(), theme=gr.themes.Monochrome(), app_kwargs={"title": "mine"}, footer_links=["gradio"])
     config = client.get("config").json()
     assert config["footer_links"] == ["gradio"]
-    assert config["i18n_translations"]["en"]["tab.draw"] == "Draw"
+    assert config["i18n_translations"]["en"]["Draw"] == "Draw"
     assert client.get("healthz").json()["models"] == [MODEL]
     assert "font-family: 'Lora'" in client.get("theme.css").text
     answer = client.post("gradio_api/component_server", json=widget_call(config))
