@@ -48,7 +48,7 @@ def film(browser: Any, url: str, path: Path) -> None:
 
     def take() -> None:
         picture = Image.open(io.BytesIO(page.screenshot(clip={"x": 0, "y": 0, "width": 1240, "height": 480})))
-        frames.append(picture.convert("RGB").resize((775, 300), Image.Resampling.LANCZOS).quantize(64))
+        frames.append(picture.convert("RGB").resize((775, 300), Image.Resampling.LANCZOS))
 
     take()
     page.mouse.move(box["x"] + STROKE[0][0], box["y"] + STROKE[0][1])
@@ -60,8 +60,11 @@ def film(browser: Any, url: str, path: Path) -> None:
             take()
     page.mouse.up()
     page.wait_for_timeout(500)
+    page.wait_for_function("!('pending' in document.documentElement.dataset)")
     take()
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[90] * (len(frames) - 1) + [2000], loop=0)
+    palette = frames[-1].quantize(128, Image.Quantize.MAXCOVERAGE)  # rare colours too; the last frame has them all
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    first.save(path, save_all=True, append_images=others, duration=[90] * (len(frames) - 1) + [2000], loop=0)
     page.context.close()
 
 
