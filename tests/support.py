@@ -89,6 +89,7 @@ def open_browser() -> Iterator[Any]:
 
 def returning(page: Any) -> Any:
     """A page of somebody who has been there: no tour opens, and no example draws itself."""
+    page.set_default_timeout(90_000)  # a machine may be busy
     page.emulate_media(reduced_motion="reduce")
     page.add_init_script("localStorage.setItem('hfvae-tour', 'closed')")
     return page

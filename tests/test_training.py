@@ -267,8 +267,8 @@ def test_bad_settings_end_in_a_sentence(
     argument: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # no proxy in the environment: urllib would keep it for all later tests of this process
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:9/"])
     monkeypatch.setattr(sys, "argv", ["fit.py", argument])
     with pytest.raises(SystemExit, match=sentence):
         script.main()
