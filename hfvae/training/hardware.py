@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Distribution
 
 
+@cache
 def has_fast_bf16() -> bool:
     """Whether the GPU (without one, the CPU) multiplies bfloat16 in hardware; emulation is many times slower."""
     if torch.cuda.is_available():
