@@ -45,10 +45,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -70,6 +67,14 @@ class Muon(Optimizer):
             weight.add_(step * (-lr * scale))
         else:
             weight.add_(step, alpha=-lr * scale)
+
+
+def evaluate(closure: Callable[[], Any] | None) -> Any:
+    """The loss of an optimizer step's closure, computed with gradients; None without a closure."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:

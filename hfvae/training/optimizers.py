@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 
 from ..models import VAE
-from .muon import Muon
+from .muon import Muon, evaluate
 
 
 class CombinedOptimizer(Optimizer):
@@ -32,10 +32,7 @@ class CombinedOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for part in self.parts:
             part.step()
         return loss
