@@ -52,8 +52,8 @@ def modules() -> list[str]:
 @cache
 def strings() -> dict[str, dict[str, str]]:
     """The page's texts: language -> key -> text, one file of strings/ a language."""
-    folder = Path(__file__).parent / "strings"
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    texts = {PurePosixPath(path): content for path, content in files().items() if path.startswith("page/strings/")}
+    return {path.stem: json.loads(content) for path, content in texts.items()}
 
 
 @cache
