@@ -112,6 +112,43 @@ def wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     raise AssertionError(f"no answer from {url}: {log.read_text()}")
 
 
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  {http}
+  server {{
+    listen 127.0.0.1:{port}; client_body_buffer_size 1m;
+    location = /favicon.ico {{ return 204; }}
+    location /vae/ {{
+      proxy_pass http://{upstream}/; proxy_buffering off; proxy_http_version 1.1;
+      proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;
+      {location}
+    }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def behind_nginx(folder: Path, upstream: str, http: str = "", location: str = "") -> Iterator[str]:
+    """The address at which an nginx shows an upstream under /vae; `http` and `location` add lines to its blocks."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        missing("no nginx on the PATH")
+    port, log, settings = free_port(), folder / "error.log", folder / "nginx.conf"
+    settings.write_text(NGINX.format(folder=folder, upstream=upstream, port=port, http=http, location=location))
+    process = subprocess.Popen([str(nginx), "-e", str(log), "-c", str(settings)])
+    try:
+        wait_until_served(f"http://127.0.0.1:{port}/vae/", process, log)
+        yield f"http://127.0.0.1:{port}/vae/"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 class App:
     """`python app.py`, or another script that serves it, in a process of its own."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 from person import BLANK, CONV, DENSE, Person
-from support import App, close, free_port, missing, wait_until_served
+from support import App, behind_nginx, close, free_port
 
 from hfvae import VAE
 
@@ -131,51 +129,30 @@ def test_a_dead_server_and_its_return(browser: Any, tmp_path: Path, vaes: dict[s
     app.stop()
 
 
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+COPIES = """
   map $cookie_copy $copy {{ default $request_id; ~. $cookie_copy; }}
   upstream copies {{ hash $copy consistent; {servers} }}
-  server {{
-    listen 127.0.0.1:{port}; client_body_buffer_size 1m;
-    location /vae/ {{
-      add_header Set-Cookie "copy=$copy; Path=/vae/";
-      proxy_pass http://copies/; proxy_buffering off; proxy_http_version 1.1;
-      proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;
-    }}
-  }}
-}}
 """
+STICKY = 'add_header Set-Cookie "copy=$copy; Path=/vae/";'
 
 
 def test_two_copies_behind_nginx(browser: Any, tmp_path: Path, vaes: dict[str, VAE]) -> None:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        missing("no nginx on the PATH")
-    port = free_port()
     copies = [App(tmp_path / f"log{i}", GRADIO_ROOT_PATH="/vae") for i in range(2)]
-    servers = " ".join(f"server 127.0.0.1:{copy.port};" for copy in copies)
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, servers=servers, port=port))
-    proxy = subprocess.Popen([nginx, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"])
+    shared = COPIES.format(servers=" ".join(f"server 127.0.0.1:{copy.port};" for copy in copies))
     try:
-        wait_until_served(f"http://127.0.0.1:{port}/vae/", proxy, tmp_path / "error.log")
-        for _ in range(3):
-            context = browser.new_context()
-            person = Person(context.new_page(), f"http://127.0.0.1:{port}/vae/")
-            person.draw((140, 40), (140, 240))
-            person.wait_for_change("#reconstruction", BLANK)
-            assert close(person.settled("#reconstruction"), vaes[CONV], person.z)
-            context.clear_cookies()  # from now on any copy may answer
-            person.open("Sliders")
-            person.press("Random draw")
-            assert close(person.settled("#generated"), vaes[CONV], person.z), "copies answer alike"
-            assert person.mishaps == []
-            context.close()
+        with behind_nginx(tmp_path, "copies", http=shared, location=STICKY) as public:
+            for _ in range(3):
+                context = browser.new_context()
+                person = Person(context.new_page(), public)
+                person.draw((140, 40), (140, 240))
+                person.wait_for_change("#reconstruction", BLANK)
+                assert close(person.settled("#reconstruction"), vaes[CONV], person.z)
+                context.clear_cookies()  # from now on any copy may answer
+                person.open("Sliders")
+                person.press("Random draw")
+                assert close(person.settled("#generated"), vaes[CONV], person.z), "copies answer alike"
+                assert person.mishaps == []
+                context.close()
     finally:
-        proxy.terminate()
-        proxy.wait(20)
         for copy in copies:
             copy.stop()

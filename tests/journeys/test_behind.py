@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from person import BLANK, Person
-from support import App, free_port, missing, returning, wait_until_served
+from support import App, behind_nginx, free_port, returning, wait_until_served
 from walk import SEVEN, visitor, walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -36,23 +35,6 @@ def icon():
 
 mount(site, build_demo(["mnist-dense-2d", "mnist-conv-32d"]), "/vae"{options})
 uvicorn.run(site, port=int(sys.argv[1]), log_level="warning")
-"""
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port}; client_body_buffer_size 1m;
-    location = /favicon.ico {{ return 204; }}
-    location /vae/ {{
-      proxy_pass http://127.0.0.1:{app}/; proxy_buffering off; proxy_http_version 1.1;
-      proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-For $remote_addr;
-    }}
-  }}
-}}
 """
 
 
@@ -89,18 +71,15 @@ def test_under_a_path_of_another_application(browser: Any, tmp_path: Path, run: 
         assert person.page.locator("h1").inner_text() == "Ours"
 
 
-def test_behind_nginx_each_visitor_is_one(browser: Any, tmp_path: Path, run: Callable[..., None]) -> None:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if nginx is None:
-        missing("no nginx on the PATH")
-    port = free_port()
-    public = f"http://127.0.0.1:{port}/vae/"
+def test_behind_nginx_each_visitor_is_one(browser: Any, tmp_path: Path) -> None:
     models = ("--model", MODEL, "--model", "mnist-conv-32d")
     app = App(tmp_path / "log", *models, "--root_path", "/vae", "--forwarded_allow_ips", "127.0.0.1")
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, app=app.port, port=port))
+    visitors = "proxy_set_header X-Forwarded-For $remote_addr;"
     try:
-        run(public, nginx, "-e", str(tmp_path / "error.log"), "-c", str(tmp_path / "nginx.conf"))
-        with visitor(browser, public) as person:
+        with (
+            behind_nginx(tmp_path, f"127.0.0.1:{app.port}", location=visitors) as public,
+            visitor(browser, public) as person,
+        ):
             walk(person, models=2)
     finally:
         app.stop()
