@@ -1,6 +1,6 @@
 """The Gradio app.
 
-`registry` holds the loaded models, each folder is a tab with its Python, HTML and JavaScript, `shared` is what several
+`registry` holds the loaded models, each folder is a tab with its Python, HTML and JavaScript, `page` is what several
 tabs need, `api` has the named endpoints for programs, `blocks` puts everything on the page, and `serving` serves it.
 """
 

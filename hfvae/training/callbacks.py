@@ -96,8 +96,8 @@ class AverageWeights(WeightAveraging):
 
     Args:
         decay: the largest decay per step, in [0, 1).
-        every_n_steps: after the first 100 steps, update only every so many steps, with the decay of as many: an update
-            takes up to 4 % of a step, and an average over hundreds of steps does not need each.
+        every_n_steps: update interval after the first 100 steps; the decay is raised to this power. An update takes up
+            to 4 % of a step, and an average over hundreds of steps does not need one at each.
 
     Raises:
         ValueError: a decay or a number of steps out of range.

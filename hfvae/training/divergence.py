@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import hub
 
 CHECK_EVERY = 50
-"""On a GPU, gradients are checked every so many steps, because each check syncs; on a CPU, at every step."""
+"""Interval, in steps, of the checks on a GPU, where each check syncs; on a CPU every step is checked."""
 
 
 class Diverged(RuntimeError):

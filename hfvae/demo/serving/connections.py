@@ -1,8 +1,8 @@
 """Connections on which nothing is asked.
 
 This is the one place that touches uvicorn's insides: `H11Protocol.cycle`, the request of a connection that is being
-answered. uvicorn closes a connection that is idle after an answer, but waits for ever for the first request and for the
-end of one that was begun, so that a visitor could hold all connections. Tried with uvicorn 0.54.
+answered. uvicorn closes a connection that is idle after an answer, but has no timeout for the first request or for the
+rest of one that was begun, so that a visitor could hold all connections. Tried with uvicorn 0.54.
 """
 
 from __future__ import annotations
